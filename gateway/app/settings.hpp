@@ -1,0 +1,33 @@
+// A whole configuration as typed values: what the loader makes of the YAML and app.cpp wires up.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "listen/settings.hpp"
+#include "observe/log.hpp"
+#include "pipeline/snapshot.hpp"
+#include "upstream/settings.hpp"
+
+namespace sallyport::app {
+
+struct AdminSettings {
+  std::string host;
+  std::uint16_t port = 0;
+  std::optional<std::string> token_file;
+};
+
+struct Settings {
+  std::uint32_t workers = 1;  // resolved: never 0
+  std::vector<listen::ListenerSettings> listeners;
+  std::optional<AdminSettings> admin;
+  std::vector<upstream::UpstreamSettings> upstreams;
+  observe::LogSettings log;
+  std::chrono::milliseconds drain_timeout{30'000};  // `shutdown: { drain_timeout }`
+  pipeline::SnapshotPtr snapshot;                   // routes, policies, issuers: compiled by the loader
+};
+
+}  // namespace sallyport::app

@@ -1,0 +1,107 @@
+// Keys that verify signatures: JWK (RFC 7517, 7518, 8037), PEM, shared secrets. The key decides the algorithm, never the header.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+
+namespace sallyport::authenticate {
+
+// RFC 7518 §3.1, RFC 8037 §3.1. `none` does not exist here.
+enum class Algorithm : std::uint8_t { hs256, hs384, hs512, rs256, rs384, rs512, ps256, ps384, ps512, es256, es384, es512, eddsa };
+inline constexpr std::size_t kAlgorithmCount = 13;
+// Exact spelling, case-sensitive; nullopt for everything else, "none" included.
+[[nodiscard]] std::optional<Algorithm> parse_algorithm(std::string_view text) noexcept;
+[[nodiscard]] std::string_view name(Algorithm algorithm) noexcept;
+[[nodiscard]] bool is_symmetric(Algorithm algorithm) noexcept;
+
+enum class KeyKind : std::uint8_t { rsa, ec_p256, ec_p384, ec_p521, ed25519, secret };
+
+enum class Verification : std::uint8_t { valid, invalid };
+
+// One key. Immutable and safe to use from every thread; verifying allocates an OpenSSL context at most.
+class VerificationKey {
+ public:
+  ~VerificationKey();
+  VerificationKey(VerificationKey&&) noexcept;
+  VerificationKey& operator=(VerificationKey&&) noexcept;
+
+  [[nodiscard]] KeyKind kind() const noexcept;
+  [[nodiscard]] const std::optional<std::string>& key_id() const noexcept;
+  // Whether this key may verify `algorithm`: its kind fits, and its own `alg` (when it has one) says the same.
+  [[nodiscard]] bool fits(Algorithm algorithm) const noexcept;
+  // `signature` as in the JWS (RFC 7518 §3.4: R || S for ES). False-proof: any OpenSSL error is invalid, and its error queue is left empty.
+  // Call only with an algorithm that fits().
+  [[nodiscard]] Verification verify(Algorithm algorithm, std::string_view signing_input, std::string_view signature) const;
+
+ private:
+  friend class KeySet;
+  friend class SigningKey;
+  struct Impl;
+  explicit VerificationKey(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The keys of one issuer.
+class KeySet {
+ public:
+  static constexpr std::size_t kKeysMax = 100;
+
+  // A JWK Set. Keys that cannot serve (use: enc, unknown type, weak, off the curve) are skipped with a line in `warnings`.
+  // Fault::malformed: no JWK Set; duplicate kid; `oct` beside public keys; none left that can serve.
+  [[nodiscard]] static Result<KeySet> from_jwks(std::string_view text, std::vector<std::string>& warnings);
+  // One or more PEM blocks: public keys, certificates (their key), or private keys (their public half).
+  [[nodiscard]] static Result<KeySet> from_pem(std::string_view text, std::vector<std::string>& warnings);
+  // One shared secret, for HS*. Fault::malformed when shorter than the hash of the strongest of `algorithms`, or a well-known weak one.
+  [[nodiscard]] static Result<KeySet> from_secret(Secret secret, const std::vector<Algorithm>& algorithms);
+  // By content: "{" begins a JWK Set, "-----BEGIN" begins PEM.
+  [[nodiscard]] static Result<KeySet> from_text(std::string_view text, std::vector<std::string>& warnings);
+
+  // With a kid: the key of that id, if it fits. Without: the key that fits, when exactly one does. nullptr otherwise.
+  [[nodiscard]] const VerificationKey* find(const std::optional<std::string>& key_id, Algorithm algorithm) const noexcept;
+  [[nodiscard]] bool has_public_keys() const noexcept;
+  [[nodiscard]] bool has_secrets() const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
+  // Whether at least one key may verify `algorithm`.
+  [[nodiscard]] bool can_verify(Algorithm algorithm) const noexcept;
+
+ private:
+  std::vector<VerificationKey> keys_;
+};
+
+// A private key that signs: tests, `token sign`, and later the tokens that the gateway issues.
+class SigningKey {
+ public:
+  ~SigningKey();
+  SigningKey(SigningKey&&) noexcept;
+  SigningKey& operator=(SigningKey&&) noexcept;
+
+  // The keys of a private JWK Set, in order. Fault::malformed.
+  [[nodiscard]] static Result<std::vector<SigningKey>> from_jwks(std::string_view text);
+  // A new key, as a private JWK Set of one. Algorithms: ES256, RS256 (2048 bits), EdDSA, HS256 — and the other ES/RS/PS/HS.
+  [[nodiscard]] static Result<std::string> generate_jwks(Algorithm algorithm, std::string_view key_id);
+  // The public halves of a private JWK Set, as a JWK Set. Secrets are left out.
+  [[nodiscard]] static Result<std::string> public_jwks(std::string_view private_jwks);
+
+  [[nodiscard]] Algorithm algorithm() const noexcept;
+  [[nodiscard]] const std::optional<std::string>& key_id() const noexcept;
+  // The raw JWS signature over `signing_input`.
+  [[nodiscard]] Result<std::string> sign(std::string_view signing_input) const;
+
+ private:
+  struct Impl;
+  explicit SigningKey(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// A compact JWS of `claims` (a JSON object as text): header {"alg","typ":"JWT" or `type`,"kid"}.
+[[nodiscard]] Result<std::string> sign_jwt(const SigningKey& key, std::string_view claims, std::string_view type = "JWT");
+
+}  // namespace sallyport::authenticate

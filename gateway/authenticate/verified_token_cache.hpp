@@ -1,0 +1,45 @@
+// Tokens that were verified, so that the next request with the same one costs a look-up. One per worker.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "authenticate/issuer.hpp"
+#include "identity/verified_identity.hpp"
+
+namespace sallyport::authenticate {
+
+// Bounded in entries and bytes. The whole token is compared; the hash (keyed at random, so that nobody can aim collisions) only finds
+// the place. Holds the issuer that vouched, because another route may not accept it. Never answers at or past the identity's expiry.
+class VerifiedTokenCache {
+ public:
+  struct Hit {
+    identity::IdentityPtr identity;
+    const Issuer* issuer;
+  };
+
+  VerifiedTokenCache(std::size_t entries_max, std::size_t bytes_max);
+  ~VerifiedTokenCache();
+
+  // nullptr identity: not here, or expired.
+  [[nodiscard]] Hit find(std::string_view token, WallTime now);
+  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity);
+  void clear();
+
+  [[nodiscard]] std::size_t entries() const noexcept;
+  [[nodiscard]] std::size_t bytes() const noexcept;
+  [[nodiscard]] std::uint64_t hits() const noexcept { return hits_; }
+  [[nodiscard]] std::uint64_t misses() const noexcept { return misses_; }
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::uint64_t hits_ = 0;
+  std::uint64_t misses_ = 0;
+};
+
+}  // namespace sallyport::authenticate

@@ -1,0 +1,89 @@
+// One request and its answer, whatever the version of HTTP below. Everything after http/ sees this and never a socket.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "base/task.hpp"
+#include "http/head.hpp"
+
+namespace sallyport::http {
+
+// Who is at the other end of the connection. Set once per connection; outlives its exchanges.
+struct Peer {
+  std::string_view listener;      // the listener's configured name
+  std::string_view address;       // the client's IP address as text, IPv4-mapped IPv6 as IPv4, without a zone
+  std::uint16_t port = 0;
+  bool is_tls = false;
+  std::string_view tls_version;   // "TLSv1.3" or empty
+  std::string_view server_name;   // SNI or empty
+};
+
+enum class BodyState : std::uint8_t {
+  more,       // `bytes` is a piece of the body, not empty
+  end,        // the body is complete; `bytes` is empty
+  malformed,  // chunk framing broken
+  too_large,  // over body_bytes_max
+  timed_out,  // the body's deadline passed
+  gone,       // the client went away before the end
+};
+struct BodyPiece {
+  BodyState state;
+  std::string_view bytes;  // valid until the next call on the exchange
+};
+
+// How the answer's body will be framed. The exchange picks what the client's version can carry:
+// `stream` is chunked to 1.1 and until-close to 1.0. HEAD, 204 and 304 send no body whatever is written.
+struct AnswerBody {
+  enum class Kind : std::uint8_t { none, sized, stream } kind = Kind::none;
+  std::uint64_t size = 0;  // of sized. For an answer to HEAD: the Content-Length to announce
+};
+
+// Belongs to the connection's worker. Call order: any read_body(), then start(), then write()s, then finish().
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  [[nodiscard]] virtual const RequestHead& request() const noexcept = 0;
+  [[nodiscard]] virtual const Peer& peer() const noexcept = 0;
+  [[nodiscard]] virtual MonotonicTime started_at() const noexcept = 0;  // when the head was complete
+
+  // The next piece. The first call answers `Expect: 100-continue` with 100, so authenticate before it.
+  // After anything but `more` the same state is returned again.
+  [[nodiscard]] virtual Task<BodyPiece> read_body() = 0;
+  // What is already here of the body, without waiting and without sending a 100; an empty `more` when nothing is.
+  [[nodiscard]] virtual BodyPiece buffered_body() = 0;
+
+  // Puts the head into the output buffer. `fields` must hold no framing and no hop-by-hop field: those are written here, with Date
+  // where the fields have none. Calling it twice is a programmer's error.
+  virtual void start(int status, std::span<const Field> fields, AnswerBody body) = 0;
+  // Sends a piece of the body; false when the client is gone or too slow. Small pieces wait in the buffer until finish(), flush() or more.
+  [[nodiscard]] virtual Task<bool> write(std::string_view bytes) = 0;
+  // Sends what waits in the buffer.
+  [[nodiscard]] virtual Task<bool> flush() = 0;
+  // The answer is complete. False when it could not be sent whole.
+  [[nodiscard]] virtual Task<bool> finish() = 0;
+
+  [[nodiscard]] virtual bool started() const noexcept = 0;
+  // The connection closes after this answer (or, when the answer was cut, now: a truncated answer must not look complete).
+  virtual void close_after() noexcept = 0;
+  virtual void abort() noexcept = 0;
+
+  [[nodiscard]] virtual std::uint64_t bytes_in() const noexcept = 0;   // of the body, as content
+  [[nodiscard]] virtual std::uint64_t bytes_out() const noexcept = 0;  // of the body, as content
+};
+
+// What the sessions call. One per worker.
+class RequestHandler {
+ public:
+  virtual ~RequestHandler() = default;
+  // Answers the exchange. An exception costs the connection, nothing else.
+  [[nodiscard]] virtual Task<void> handle(Exchange& exchange) = 0;
+  // The bytes were no request: answer with status_of(fault). The head holds what was understood before the fault, possibly nothing;
+  // the session closes the connection afterwards.
+  [[nodiscard]] virtual Task<void> refuse(Exchange& exchange, RequestFault fault, std::string_view detail) = 0;
+};
+
+}  // namespace sallyport::http

@@ -1,0 +1,57 @@
+// Who the caller was proven to be. Only an authenticator makes one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/json.hpp"
+
+namespace sallyport::authenticate {
+class JwtAuthenticator;
+class SessionAuthenticator;
+}  // namespace sallyport::authenticate
+namespace sallyport::testing {
+class IdentityBuilder;  // tests/support: the only other maker
+}
+
+namespace sallyport::identity {
+
+enum class AuthMethod : unsigned char { jwt, session };
+[[nodiscard]] std::string_view name(AuthMethod method) noexcept;  // "jwt", "session"
+
+// What an authenticator learned. All text is as it stood in the verified token or session, unescaped.
+struct IdentityFacts {
+  std::string subject;                 // RFC 7519 §4.1.2; empty when the issuer's require_claims leaves `sub` out
+  std::string issuer;                  // the `iss` value
+  std::string issuer_name;             // our configured name for it
+  AuthMethod method = AuthMethod::jwt;
+  std::vector<std::string> roles;      // whole elements, in order
+  std::vector<std::string> scopes;
+  Json claims;                         // an object: every claim of the token, or of the session
+  WallTime expires_at;                 // never used at or after this (tolerance is already in it)
+  std::optional<WallTime> issued_at;
+  std::optional<WallTime> authenticated_at;  // `auth_time`
+  std::string token_id;                // `jti`; empty when absent
+};
+
+// Immutable and shared: a warm request takes a reference, never a copy.
+class VerifiedIdentity {
+ public:
+  [[nodiscard]] const IdentityFacts& facts() const noexcept { return facts_; }
+
+ private:
+  friend class authenticate::JwtAuthenticator;
+  friend class authenticate::SessionAuthenticator;
+  friend class testing::IdentityBuilder;
+  explicit VerifiedIdentity(IdentityFacts facts) : facts_(std::move(facts)) {}
+
+  IdentityFacts facts_;
+};
+
+using IdentityPtr = std::shared_ptr<const VerifiedIdentity>;  // never null inside an outcome
+
+}  // namespace sallyport::identity

@@ -1,0 +1,62 @@
+// Counters and histograms of one worker, and their sum in Prometheus' text form (names: DESIGN §3.4).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace sallyport::observe {
+
+// Upper bounds in seconds of every duration histogram.
+inline constexpr std::array<double, 14> kDurationBuckets{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+
+struct DurationHistogram {
+  std::array<std::uint64_t, kDurationBuckets.size() + 1> counts{};
+  std::uint64_t sum_microseconds = 0;
+  void observe(std::chrono::microseconds duration) noexcept;
+  void add(const DurationHistogram& other) noexcept;
+};
+
+// A plain table: one thread writes, nobody else reads. The admin thread gets a copy by post (WorkerMetrics is copyable).
+// Labels are the names of configured things and words from fixed sets: never a raw path, subject or token.
+class WorkerMetrics {
+ public:
+  // `route` is the route's name, or "" when none matched; `method` a known method or "other".
+  void request(std::string_view route, std::string_view method, int status, std::chrono::microseconds duration);
+  void upstream(std::string_view upstream, std::chrono::microseconds duration);
+  void decision(std::string_view route, std::string_view method, std::string_view result, std::string_view reason);
+  void connection_opened(std::string_view listener);
+  void connection_closed(std::string_view listener);
+  void connection_refused(std::string_view listener);      // over the cap
+  void handshake_failed(std::string_view listener);
+  void malformed_request(std::string_view fault);
+
+  std::uint64_t token_cache_hits = 0;
+  std::uint64_t token_cache_misses = 0;
+  std::uint64_t token_cache_entries = 0;
+
+  void add(const WorkerMetrics& other);
+
+ private:
+  friend std::string exposition(const struct ProcessMetrics& process, const WorkerMetrics& sum);
+  // A request on a warm path must not allocate: look-ups are by string_view.
+};
+
+// What is known once per process.
+struct ProcessMetrics {
+  std::string version;
+  double start_time_seconds = 0;
+  std::uint64_t log_lines_lost = 0;
+  std::vector<std::pair<std::string, double>> certificate_expiry;  // name -> Unix time
+  std::map<std::string, std::uint64_t> config_reloads;             // result -> count
+};
+
+// Prometheus text exposition format 0.0.4, of prometheus-cpp's serializer.
+[[nodiscard]] std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum);
+
+}  // namespace sallyport::observe

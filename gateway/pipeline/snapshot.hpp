@@ -1,0 +1,37 @@
+// One configuration, compiled: what a request is judged by. Immutable and shared; a request ends with the one it began with (invariant 5).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "authenticate/credentials.hpp"
+#include "authorize/authorizer.hpp"
+#include "identity/outbound_request.hpp"
+#include "identity/owned_names.hpp"
+#include "route/route_table.hpp"
+
+namespace sallyport::pipeline {
+
+struct Route {
+  std::string name;
+  std::string source;                       // "policies/demo.yaml:12:5", for explain and GET /routes
+  route::Match match;
+  authenticate::CredentialPlan credentials;
+  authorize::RoutePolicy policy;
+  identity::OutboundPlan outbound;
+  std::size_t upstream = 0;                 // index into the worker's upstreams, in the order of the configuration
+};
+
+struct Snapshot {
+  std::vector<Route> routes;                // RouteTable's indices point here
+  route::RouteTable table;
+  identity::OwnedNames owned_names;
+  std::vector<authenticate::IssuerPtr> issuers;
+  std::vector<std::string> upstream_names;
+  authenticate::CredentialPlan any_credential;  // every issuer: for GET /.gateway/session
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+}  // namespace sallyport::pipeline

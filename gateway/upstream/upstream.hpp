@@ -1,0 +1,69 @@
+// One upstream as one worker uses it: balancing over its servers, kept connections, forwarding.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/byte_buffer.hpp"
+#include "base/task.hpp"
+#include "http/exchange.hpp"
+#include "identity/outbound_request.hpp"
+#include "observe/metrics.hpp"
+#include "transport/deadline_wheel.hpp"
+#include "upstream/settings.hpp"
+
+namespace sallyport::upstream {
+
+// How forwarding ended. Everything but `answered` and `answer_cut` left the downstream answer unstarted: pipeline/respond writes it.
+enum class ForwardStatus : std::uint8_t {
+  answered,         // the answer went downstream whole
+  answer_cut,       // it began and could not be finished: the exchange was aborted, so that it does not look complete
+  connect_failed,   // 502
+  broken,           // 502: refused, reset, framing fault
+  timed_out,        // 504
+  body_refused,     // the client's body was at fault; `body` says how (400, 408, 413) — the upstream's request was not completed
+  client_gone,      // nobody is left to answer
+};
+
+struct ForwardResult {
+  ForwardStatus status;
+  http::BodyState body = http::BodyState::end;
+  int upstream_status = 0;                   // of the final head; 0 when there was none
+  std::chrono::microseconds upstream_time{}; // from the first byte sent to the answer's head
+  std::string_view server;                   // authority of the server that was asked last; lives as long as the Upstream
+  std::string_view detail;                   // static text or a view that lives as long as the Upstream; for our log
+};
+
+// What is added to or taken from every answer.
+struct AnswerPolicy {
+  std::string_view request_id;     // sent as X-Request-Id
+  bool drop_establish = true;      // X-Auth-Establish never reaches the client
+};
+
+// Belongs to one worker. Outlives its exchanges: held by shared_ptr in the worker's table, so that a reload can replace it.
+class Upstream {
+ public:
+  struct Impl;
+  // TLS contexts are made here: Fault as transport::make_tls_client_context.
+  [[nodiscard]] static Result<std::shared_ptr<Upstream>> create(UpstreamSettings settings, boost::asio::io_context& context,
+                                                                transport::DeadlineWheel& wheel);
+  ~Upstream();
+
+  // Sends `request` and streams the body and the answer, with back-pressure both ways. One retry on a kept connection that died before the
+  // first byte of an answer, where RFC 9110 §9.2.2 allows and the body can be sent again. `request` comes from a Permit: invariant 1.
+  [[nodiscard]] Task<ForwardResult> forward(const identity::OutboundRequest& request, http::Exchange& exchange, const AnswerPolicy& policy);
+
+  [[nodiscard]] const UpstreamSettings& settings() const noexcept;
+  [[nodiscard]] std::size_t idle_connections() const noexcept;
+  // Closes kept connections. Those in use end with their exchange.
+  void close_idle();
+
+ private:
+  explicit Upstream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sallyport::upstream
