@@ -25,13 +25,13 @@ struct SessionContext {
   const Clock& clock;
 };
 
-// Runs until the connection ends; never throws. `stream` is past its handshake. Requests are answered in the order they came
-// (pipelining); bytes after a refused or closing request are never parsed. `on_idle` style hooks are not needed: the worker stops idle
-// sessions by aborting their streams, which it knows.
-// `idle` is set true while no request is at hand, so that a draining worker may abort the stream at once.
+// What the worker may look at while the session runs.
 struct SessionState {
-  bool idle = true;
+  bool idle = true;  // no request is at hand: a draining worker may abort the stream at once
 };
-[[nodiscard]] Task<void> serve_http1(transport::Stream& stream, Peer peer, const SessionContext& context, SessionState& state);
+
+// Runs until the connection ends. `stream` is past its handshake. Requests are answered in the order they came (pipelining); bytes after a
+// refused or closing request are never parsed. An exception of the handler closes this connection and goes on to the caller, which reports it.
+[[nodiscard]] Task<void> serve_http1(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state);
 
 }  // namespace sallyport::http

@@ -1,0 +1,265 @@
+#include "http/http1_exchange.hpp"
+
+#include <fmt/compile.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <stdexcept>
+
+namespace sallyport::http {
+namespace {
+
+// RFC 9110 §6.6.1, rendered once per second and thread.
+std::string_view http_date(WallTime now) {
+  thread_local std::time_t rendered_second = -1;
+  thread_local std::array<char, 40> text;
+  thread_local std::size_t size = 0;
+  const std::time_t second = std::chrono::system_clock::to_time_t(now);
+  if (second != rendered_second) {
+    std::tm utc{};
+    gmtime_r(&second, &utc);
+    size = std::strftime(text.data(), text.size(), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+    rendered_second = second;
+  }
+  return {text.data(), size};
+}
+
+bool forbids_body(int status) noexcept { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace
+
+void Http1Exchange::begin(std::string_view after_head, bool may_keep_alive) {
+  decoder_.start(head_.framing, head_.content_length, limits_.body_bytes_max, limits_.header_bytes_max, limits_.header_fields_max);
+  unread_ = after_head;
+  unread_is_input_ = true;
+  body_state_ = BodyState::more;
+  continue_pending_ = head_.expects_continue;
+  started_at_ = clock_.monotonic_now();
+  body_deadline_ = started_at_ + timeouts_.body;
+  output_.clear();
+  output_kind_ = Output::discard;
+  bytes_out_ = 0;
+  started_ = finished_ = aborted_ = false;
+  closing_ = !head_.keep_alive || !may_keep_alive;
+}
+
+void Http1Exchange::begin_refusal() {
+  head_.framing = Framing::none;
+  head_.expects_continue = false;
+  begin({}, false);
+}
+
+Http1Exchange::Leftover Http1Exchange::leftover() const noexcept {
+  if (unread_is_input_) return {unread_.size(), {}};
+  return {0, unread_};
+}
+
+bool Http1Exchange::input_unread() const noexcept { return !decoder_.complete() || !unread_.empty(); }
+
+void Http1Exchange::release_buffers() noexcept {
+  body_input_.release();
+  if (output_.capacity() > kCoalesceBytes / 2) output_.release();
+}
+
+BodyPiece Http1Exchange::step_body() {
+  while (body_state_ == BodyState::more) {
+    const BodyDecoder::Step step = decoder_.step(unread_);
+    unread_.remove_prefix(step.consumed);
+    switch (step.state) {
+      case BodyDecoder::State::more:
+        if (!step.content.empty()) return {BodyState::more, step.content};
+        if (step.consumed == 0 || unread_.empty()) return {BodyState::more, {}};
+        break;
+      case BodyDecoder::State::end: body_state_ = BodyState::end; break;
+      case BodyDecoder::State::malformed: body_state_ = BodyState::malformed; break;
+      case BodyDecoder::State::too_large: body_state_ = BodyState::too_large; break;
+    }
+  }
+  return {body_state_, {}};
+}
+
+BodyPiece Http1Exchange::buffered_body() { return step_body(); }
+
+Task<BodyPiece> Http1Exchange::read_body() {
+  for (;;) {
+    const BodyPiece piece = step_body();
+    if (piece.state != BodyState::more || !piece.bytes.empty()) co_return piece;
+    if (continue_pending_) {
+      // RFC 9110 §10.1.1: asked for only now, when the caller has been let in and the body is wanted.
+      continue_pending_ = false;
+      const bool sent = co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+      if (!sent) {
+        body_state_ = BodyState::gone;
+        continue;
+      }
+    }
+    body_input_.clear();
+    const std::span<char> room = body_input_.prepare(kBodyReadBytes);
+    stream_.expire_at(body_deadline_);
+    const transport::IoResult read = co_await stream_.read_some(room);
+    stream_.never_expire();
+    if (!read.ok()) {
+      body_state_ = read.status == transport::IoStatus::timed_out ? BodyState::timed_out : BodyState::gone;
+      continue;
+    }
+    continue_pending_ = false;
+    body_input_.commit(read.bytes);
+    unread_ = body_input_.view();
+    unread_is_input_ = false;
+  }
+}
+
+// A refusal does not wait for the body: what is already here is dropped, and only a body that ends there keeps the connection.
+void Http1Exchange::drop_buffered_body() {
+  for (;;) {
+    const BodyPiece piece = step_body();
+    if (piece.state != BodyState::more || piece.bytes.empty()) return;
+  }
+}
+
+void Http1Exchange::write_status_line(int status) {
+  if (status == 200) {
+    output_.append("HTTP/1.1 200 OK\r\n");
+    return;
+  }
+  output_.append("HTTP/1.1 ");
+  output_.append_decimal(static_cast<std::uint64_t>(status));
+  output_.append(' ');
+  output_.append(reason_phrase(status));
+  output_.append("\r\n");
+}
+
+void Http1Exchange::write_framing(AnswerBody body, bool body_forbidden) {
+  output_kind_ = Output::discard;
+  switch (body.kind) {
+    case AnswerBody::Kind::none:
+      if (!body_forbidden && head_.method != Method::head) output_.append("Content-Length: 0\r\n");
+      return;
+    case AnswerBody::Kind::sized:
+      if (body_forbidden) return;
+      output_.append("Content-Length: ");
+      output_.append_decimal(body.size);
+      output_.append("\r\n");
+      if (head_.method == Method::head) return;
+      output_kind_ = Output::sized;
+      sized_remaining_ = body.size;
+      return;
+    case AnswerBody::Kind::stream:
+      if (body_forbidden) return;
+      if (head_.version == Version::http_1_0) {
+        closing_ = true;
+        if (head_.method != Method::head) output_kind_ = Output::until_close;
+        return;
+      }
+      output_.append("Transfer-Encoding: chunked\r\n");
+      if (head_.method != Method::head) output_kind_ = Output::chunked;
+      return;
+  }
+}
+
+void Http1Exchange::start(int status, std::span<const Field> fields, AnswerBody body) {
+  if (started_) throw std::logic_error("Exchange::start() was called twice");
+  started_ = true;
+  if (!decoder_.complete()) {
+    drop_buffered_body();
+    if (body_state_ != BodyState::end) closing_ = true;
+  }
+  write_status_line(status);
+  bool has_date = false;
+  for (const Field& field : fields) {
+    has_date = has_date || field.id == FieldId::date;
+    output_.append(field.name);
+    output_.append(": ");
+    output_.append(field.value);
+    output_.append("\r\n");
+  }
+  if (!has_date) output_.append(http_date(clock_.wall_now()));
+  write_framing(body, forbids_body(status));
+  if (closing_) {
+    output_.append("Connection: close\r\n");
+  } else if (head_.version == Version::http_1_0) {
+    output_.append("Connection: keep-alive\r\n");
+  }
+  output_.append("\r\n");
+}
+
+Task<bool> Http1Exchange::send(std::string_view bytes) {
+  while (!bytes.empty() && !aborted_) {
+    const std::string_view piece = bytes.substr(0, kWritePieceBytes);
+    transport::IoResult written = stream_.try_write(piece);
+    if (written.status == transport::IoStatus::would_block) {
+      stream_.expire_after(timeouts_.write);
+      written = co_await stream_.write_all(piece);
+      stream_.never_expire();
+    }
+    if (!written.ok()) {
+      abort();
+      co_return false;
+    }
+    bytes.remove_prefix(written.bytes);
+  }
+  co_return !aborted_;
+}
+
+Task<bool> Http1Exchange::send_output() {
+  const bool sent = co_await send(output_.view());
+  output_.clear();
+  co_return sent;
+}
+
+Task<bool> Http1Exchange::write(std::string_view bytes) {
+  if (aborted_) co_return false;
+  if (bytes.empty() || output_kind_ == Output::discard) co_return true;
+  if (output_kind_ == Output::sized) {
+    if (bytes.size() > sized_remaining_) throw std::logic_error("Exchange::write() got more than start() announced");
+    sized_remaining_ -= bytes.size();
+  }
+  bytes_out_ += bytes.size();
+  if (output_kind_ == Output::chunked) {
+    output_.append_hex(bytes.size());
+    output_.append("\r\n");
+  }
+  if (output_.size() + bytes.size() <= kCoalesceBytes) {
+    output_.append(bytes);
+  } else {
+    // Fill the record that was begun, send it, and send the rest from where it lies.
+    const std::size_t fill = output_.size() < kCoalesceBytes ? kCoalesceBytes - output_.size() : 0;
+    output_.append(bytes.substr(0, fill));
+    bool sent = co_await send_output();
+    if (!sent) co_return false;
+    const std::string_view rest = bytes.substr(std::min(fill, bytes.size()));
+    if (rest.size() <= kCoalesceBytes / 4) {
+      output_.append(rest);
+    } else {
+      sent = co_await send(rest);
+      if (!sent) co_return false;
+    }
+  }
+  if (output_kind_ == Output::chunked) output_.append("\r\n");
+  co_return true;
+}
+
+Task<bool> Http1Exchange::flush() {
+  if (output_.empty()) co_return !aborted_;
+  co_return co_await send_output();
+}
+
+Task<bool> Http1Exchange::finish() {
+  if (aborted_) co_return false;
+  if (output_kind_ == Output::sized && sized_remaining_ != 0) {
+    abort();  // the client must see that the answer was cut
+    co_return false;
+  }
+  if (output_kind_ == Output::chunked) output_.append("0\r\n\r\n");
+  const bool sent = co_await send_output();
+  finished_ = sent;
+  co_return sent;
+}
+
+void Http1Exchange::abort() noexcept {
+  aborted_ = true;
+  closing_ = true;
+  stream_.abort();
+}
+
+}  // namespace sallyport::http

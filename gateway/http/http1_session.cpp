@@ -1,0 +1,145 @@
+#include "http/http1_session.hpp"
+
+#include "http/http1_exchange.hpp"
+#include "http/request_parser.hpp"
+
+namespace sallyport::http {
+namespace {
+
+constexpr std::size_t kFirstReadBytes = 4 * 1024;             // most heads fit; larger ones grow the buffer
+constexpr std::size_t kLingerBytesMax = 64 * 1024;            // DESIGN §3.5 "Limits"
+constexpr std::chrono::milliseconds kLingerTimeMax{1'000};
+
+class Http1Session {
+ public:
+  Http1Session(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state)
+      : stream_(stream), context_(context), state_(state), parser_(context.limits),
+        exchange_(stream, peer, context.limits, context.timeouts, context.clock) {}
+
+  Task<void> run() {
+    bool go_on = true;
+    while (go_on) {
+      const bool has_bytes = co_await wait_for_first_byte();
+      if (!has_bytes) co_return;
+      state_.idle = false;
+      go_on = co_await serve_one();
+      state_.idle = true;
+    }
+  }
+
+ private:
+  // Between requests. False when there will be none: the client ended or fell silent, or the worker drains.
+  Task<bool> wait_for_first_byte() {
+    if (!input_.empty()) co_return true;
+    if (context_.draining.value) {
+      stream_.shutdown_write();
+      co_return false;
+    }
+    exchange_.release_buffers();
+    if (input_.capacity() > kFirstReadBytes) input_.release();
+    stream_.expire_after(context_.timeouts.idle);
+    const std::span<char> room = input_.prepare(kFirstReadBytes);
+    const transport::IoResult read = co_await stream_.read_some(room);
+    if (!read.ok()) {
+      if (read.status != transport::IoStatus::failed) stream_.shutdown_write();
+      co_return false;
+    }
+    input_.commit(read.bytes);
+    co_return true;
+  }
+
+  // One request, from its first byte to the last of its answer. False when the connection is over.
+  Task<bool> serve_one() {
+    stream_.expire_after(context_.timeouts.header);
+    parser_.reset();
+    for (;;) {
+      const HeadOutcome outcome = parser_.parse(input_.view(), exchange_.head());
+      if (const auto* parsed = std::get_if<HeadParsed>(&outcome)) {
+        stream_.never_expire();
+        const std::size_t head_bytes = parsed->bytes;
+        co_return co_await answer(head_bytes);
+      }
+      if (const auto* refused = std::get_if<HeadRefused>(&outcome)) {
+        const HeadRefused why = *refused;
+        co_return co_await refuse(why.fault, why.detail);
+      }
+      const std::span<char> room = input_.prepare(kFirstReadBytes / 2);
+      const transport::IoResult read = co_await stream_.read_some(room);
+      if (read.status == transport::IoStatus::timed_out) {
+        co_return co_await refuse(RequestFault::timed_out, "the head did not end in time");
+      }
+      if (!read.ok()) co_return false;
+      input_.commit(read.bytes);
+    }
+  }
+
+  Task<bool> answer(std::size_t head_bytes) {
+    exchange_.begin(input_.view().substr(head_bytes), !context_.draining.value);
+    co_await context_.handler.handle(exchange_);
+    if (!exchange_.finished()) {
+      // No answer, or half of one: it must not look complete.
+      stream_.abort();
+      co_return false;
+    }
+    if (exchange_.closing()) {
+      if (exchange_.input_unread()) {
+        co_await linger();
+      } else {
+        stream_.shutdown_write();
+      }
+      co_return false;
+    }
+    const Http1Exchange::Leftover leftover = exchange_.leftover();
+    input_.consume(input_.size() - leftover.of_input);
+    if (!leftover.of_exchange.empty()) input_.append(leftover.of_exchange);
+    co_return true;
+  }
+
+  Task<bool> refuse(RequestFault fault, std::string_view detail) {
+    stream_.never_expire();
+    exchange_.begin_refusal();
+    co_await context_.handler.refuse(exchange_, fault, detail);
+    if (exchange_.finished()) {
+      co_await linger();
+    } else {
+      stream_.abort();
+    }
+    co_return false;
+  }
+
+  // Lets the answer arrive: a close with unread input would send a reset that overtakes it.
+  Task<void> linger() {
+    stream_.shutdown_write();
+    stream_.expire_after(kLingerTimeMax);
+    std::size_t drained = 0;
+    while (drained < kLingerBytesMax) {
+      input_.clear();
+      const std::span<char> room = input_.prepare(kFirstReadBytes);
+      const transport::IoResult read = co_await stream_.read_some(room);
+      if (!read.ok()) break;
+      drained += read.bytes;
+    }
+    stream_.abort();
+  }
+
+  transport::Stream& stream_;
+  const SessionContext& context_;
+  SessionState& state_;
+  ByteBuffer input_;
+  RequestParser parser_;
+  Http1Exchange exchange_;
+};
+
+}  // namespace
+
+Task<void> serve_http1(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state) {
+  Http1Session session(stream, peer, context, state);
+  try {
+    co_await session.run();
+  } catch (...) {
+    stream.abort();
+    throw;
+  }
+}
+
+}  // namespace sallyport::http
