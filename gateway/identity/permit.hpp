@@ -19,6 +19,8 @@ class Permit {
  public:
   // nullptr: the route lets anonymous callers in.
   [[nodiscard]] const VerifiedIdentity* identity() const noexcept { return identity_.get(); }
+  // The same, to be kept beyond the permit's life.
+  [[nodiscard]] const IdentityPtr& shared_identity() const noexcept { return identity_; }
   // The index of the route that was judged, in the snapshot's table.
   [[nodiscard]] std::size_t route() const noexcept { return route_; }
 

@@ -1,0 +1,61 @@
+// The road of a request through the stages. One per worker.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "authenticate/jwt_authenticator.hpp"
+#include "http/exchange.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "observe/trace_context.hpp"
+#include "pipeline/request_log.hpp"
+#include "pipeline/respond.hpp"
+#include "pipeline/snapshot.hpp"
+#include "upstream/upstream.hpp"
+
+namespace sallyport::pipeline {
+
+// A snapshot with the connections of this worker to its upstreams, in the snapshot's order. Replaced whole.
+struct Road {
+  SnapshotPtr snapshot;
+  std::vector<std::shared_ptr<upstream::Upstream>> upstreams;
+};
+
+class Pipeline final : public http::RequestHandler {
+ public:
+  // What one worker lends to its pipeline; all of it outlives the pipeline.
+  struct Surroundings {
+    authenticate::VerifiedTokenCache& token_cache;
+    observe::WorkerMetrics& metrics;
+    observe::WorkerLog& access_log;
+    observe::WorkerLog& audit_log;
+    const Clock& clock;
+  };
+  explicit Pipeline(const Surroundings& surroundings);
+
+  // From now on. Requests that are under way end with the road they began with.
+  void use(std::shared_ptr<const Road> road) { road_ = std::move(road); }
+
+  [[nodiscard]] Task<void> handle(http::Exchange& exchange) override;
+  [[nodiscard]] Task<void> refuse(http::Exchange& exchange, http::RequestFault fault, std::string_view detail) override;
+
+ private:
+  [[nodiscard]] RequestRecord new_record(const http::Exchange& exchange);
+  [[nodiscard]] Task<void> travel(http::Exchange& exchange, const Road& road, RequestRecord& record);
+  [[nodiscard]] Task<void> own_endpoint(http::Exchange& exchange, const Road& road, RequestRecord& record);
+  [[nodiscard]] Task<void> forward(http::Exchange& exchange, const Road& road, const Allowed& allowed, RequestRecord& record);
+  [[nodiscard]] Task<void> answer(http::Exchange& exchange, const Answer& answer, RequestRecord& record);
+
+  // Buffers for outbound heads: as many as there are requests under way, used again and again.
+  class HeadBuffer;
+
+  authenticate::JwtAuthenticator authenticator_;
+  RequestLog log_;
+  const Clock& clock_;
+  observe::IdGenerator ids_;
+  std::shared_ptr<const Road> road_;
+  std::vector<ByteBuffer> spare_buffers_;
+};
+
+}  // namespace sallyport::pipeline

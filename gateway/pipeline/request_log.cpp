@@ -1,0 +1,75 @@
+#include "pipeline/request_log.hpp"
+
+#include "base/secret.hpp"
+#include "base/text.hpp"
+
+namespace sallyport::pipeline {
+
+std::string subject_hash(std::string_view subject) {
+  const Sha256 digest = sha256(subject);
+  return hex_encode(std::string_view(reinterpret_cast<const char*>(digest.data()), 8));
+}
+
+std::string_view method_label(http::Method method) noexcept {
+  switch (method) {
+    case http::Method::get: return "GET";
+    case http::Method::head: return "HEAD";
+    case http::Method::post: return "POST";
+    case http::Method::put: return "PUT";
+    case http::Method::patch: return "PATCH";
+    case http::Method::delete_: return "DELETE";
+    case http::Method::options: return "OPTIONS";
+    case http::Method::connect: return "CONNECT";
+    case http::Method::trace: return "TRACE";
+    case http::Method::other: return "other";
+  }
+  return "other";
+}
+
+void RequestLog::common_fields(const RequestRecord& record, const http::Exchange& exchange) {
+  const http::RequestHead& request = exchange.request();
+  line_.text("request_id", record.id.view())
+      .text("trace_id", record.trace.trace_id())
+      .text("listener", exchange.peer().listener)
+      .text("route", record.route)
+      .text("client_ip", exchange.peer().address)
+      .text("method", request.method_text)
+      .text("host", request.host_name)
+      .text("path", request.target.path());  // without the query: it may hold anything
+}
+
+void RequestLog::finished(const RequestRecord& record, const http::Exchange& exchange) {
+  const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(clock_.monotonic_now() - exchange.started_at());
+  metrics_.request(record.route, method_label(exchange.request().method), record.status, duration);
+  if (record.upstream_time) metrics_.upstream(record.upstream, *record.upstream_time);
+  if (access_.is_off()) return;
+
+  line_.begin(clock_.wall_now(), observe::Level::info, "request");
+  common_fields(record, exchange);
+  line_.number("status", record.status)
+      .number("bytes_in", static_cast<std::int64_t>(exchange.bytes_in()))
+      .number("bytes_out", static_cast<std::int64_t>(exchange.bytes_out()))
+      .decimal("duration_ms", static_cast<double>(duration.count()) / 1000.0);
+  if (!record.upstream.empty()) {
+    line_.text("upstream", record.upstream).text("server", record.server);
+    if (record.upstream_time) line_.decimal("upstream_ms", static_cast<double>(record.upstream_time->count()) / 1000.0);
+  }
+  if (record.identity != nullptr) line_.text("subject_hash", subject_hash(record.identity->facts().subject));
+  line_.text("decision", record.decision).text("reason", record.reason);
+  access_.add(line_.end());
+}
+
+void RequestLog::decided(const RequestRecord& record, const http::Exchange& exchange) {
+  metrics_.decision(record.route, record.auth_method, record.decision, record.reason);
+  if (audit_.is_off()) return;
+  line_.begin(clock_.wall_now(), record.decision == "allowed" ? observe::Level::info : observe::Level::warning, "decision");
+  common_fields(record, exchange);
+  line_.text("auth_method", record.auth_method);
+  if (record.identity != nullptr) {
+    line_.text("issuer", record.identity->facts().issuer_name).text("subject_hash", subject_hash(record.identity->facts().subject));
+  }
+  line_.text("decision", record.decision).text("reason", record.reason).text("detail", record.detail);
+  audit_.add(line_.end());
+}
+
+}  // namespace sallyport::pipeline

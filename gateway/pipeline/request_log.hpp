@@ -1,0 +1,58 @@
+// What is remembered of one request, and how it becomes a log line, an audit line and numbers.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "http/exchange.hpp"
+#include "identity/verified_identity.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "observe/trace_context.hpp"
+
+namespace sallyport::pipeline {
+
+// Views into the exchange, the snapshot and static text; filled as the request goes along its road.
+struct RequestRecord {
+  observe::RequestId id;
+  observe::TraceContext trace;
+  std::string_view route;            // empty: none matched
+  std::string_view upstream;         // "orders 127.0.0.1:9001" is two fields: name here, server below
+  std::string_view server;
+  std::optional<std::chrono::microseconds> upstream_time;
+  int status = 0;                    // what the client was answered; 0: nothing
+  std::string_view decision;         // "allowed", "refused", "none"
+  std::string_view reason;           // a word from a fixed set; empty when allowed
+  std::string_view detail;           // for the audit log only
+  std::string_view auth_method = "none";
+  identity::IdentityPtr identity;
+};
+
+class RequestLog {
+ public:
+  RequestLog(observe::WorkerLog& access, observe::WorkerLog& audit, observe::WorkerMetrics& metrics, const Clock& clock)
+      : access_(access), audit_(audit), metrics_(metrics), clock_(clock) {}
+
+  // Once per request, when its answer is out or given up.
+  void finished(const RequestRecord& record, const http::Exchange& exchange);
+  // A decision about a caller: every refusal, and every identity that was let in.
+  void decided(const RequestRecord& record, const http::Exchange& exchange);
+  void malformed(http::RequestFault fault) { metrics_.malformed_request(http::name(fault)); }
+
+ private:
+  void common_fields(const RequestRecord& record, const http::Exchange& exchange);
+
+  observe::WorkerLog& access_;
+  observe::WorkerLog& audit_;
+  observe::WorkerMetrics& metrics_;
+  const Clock& clock_;
+  observe::LogLine line_;
+};
+
+// The first 16 hex digits of the subject's SHA-256: tells callers apart in a log without naming them.
+[[nodiscard]] std::string subject_hash(std::string_view subject);
+
+// The `method` label: a known method or "other".
+[[nodiscard]] std::string_view method_label(http::Method method) noexcept;
+
+}  // namespace sallyport::pipeline
