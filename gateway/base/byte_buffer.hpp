@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -39,7 +40,13 @@ class ByteBuffer {
   // Cuts the content to its first `bytes`.
   void truncate(std::size_t bytes) noexcept { end_ = begin_ + bytes; }
 
-  void append(std::string_view bytes);
+  // `bytes` must not be a view into *this.
+  void append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    if (bytes.size() > capacity_ - end_) (void)prepare(bytes.size());
+    std::memcpy(data_ + end_, bytes.data(), bytes.size());
+    end_ += bytes.size();
+  }
   void append(char byte) { append(std::string_view(&byte, 1)); }
   void append_decimal(std::uint64_t number);
   void append_hex(std::uint64_t number);  // lower case, no prefix

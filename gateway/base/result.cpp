@@ -21,8 +21,8 @@ std::string_view name(Fault fault) noexcept {
 }
 
 void throw_exception_from_error(const Error& error, const boost::source_location& where) {
-  throw std::logic_error(std::string(name(error.fault)) + ": " + error.detail + " (value() of an error at " +
-                         where.file_name() + ":" + std::to_string(where.line()) + ")");
+  throw std::logic_error(std::string(name(error.fault)) + ": " + error.detail + " (value() of an error at " + where.file_name() + ":" +
+                         std::to_string(where.line()) + ")");
 }
 
 }  // namespace sallyport

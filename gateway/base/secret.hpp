@@ -16,7 +16,7 @@ namespace sallyport {
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string bytes) : bytes_(std::move(bytes)) {}
+  explicit Secret(std::string bytes);  // move into it: a copy that the caller keeps is the caller's to wipe
   Secret(Secret&& other) noexcept;
   Secret& operator=(Secret&& other) noexcept;
   Secret(const Secret&) = delete;

@@ -21,7 +21,8 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  // The coroutine must own what it uses (take values or owning pointers).
+  // The coroutine must own what it uses (take values or owning pointers). Called on the context's thread, it runs up to its first wait
+  // before spawn() returns.
   void spawn(Task<void> task);
 
   [[nodiscard]] std::size_t size() const noexcept { return running_; }

@@ -1,0 +1,387 @@
+#include "base/json.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <new>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "base/text.hpp"
+
+namespace sallyport {
+namespace {
+
+namespace dom = simdjson::dom;
+
+// A parser keeps about 15 bytes per byte of the largest document it has seen. Larger ones than this get a parser of their own.
+constexpr std::size_t kReusedParserBytesMax = 256 * 1024;
+
+// simdjson decodes `\ud800\u0041` and a lone `\udc00` into something; RFC 8259 §8.2 leaves open what they mean, so they mean nothing here.
+// A backslash can only stand in a string, or the document is malformed anyway.
+class SurrogateScan {
+ public:
+  explicit SurrogateScan(std::string_view text) : text_(text) {}
+
+  [[nodiscard]] bool is_well_formed() {
+    while ((at_ = text_.find('\\', at_)) != std::string_view::npos) {
+      const std::optional<unsigned> unit = escaped_unit();
+      if (!unit) {
+        at_ += 2;  // another escape, `\\` among them; or a broken one, which simdjson finds
+        continue;
+      }
+      at_ += kEscapeBytes;
+      if (is_low(*unit)) return false;
+      if (!is_high(*unit)) continue;
+      const std::optional<unsigned> second = escaped_unit();
+      if (!second || !is_low(*second)) return false;
+      at_ += kEscapeBytes;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kEscapeBytes = 6;
+  static bool is_high(unsigned unit) { return unit >= 0xD800 && unit < 0xDC00; }
+  static bool is_low(unsigned unit) { return unit >= 0xDC00 && unit < 0xE000; }
+
+  // The code unit of `\uXXXX` at the current place.
+  [[nodiscard]] std::optional<unsigned> escaped_unit() const {
+    const std::string_view escape = text_.substr(std::min(at_, text_.size()), kEscapeBytes);
+    if (escape.size() < kEscapeBytes || escape[0] != '\\' || escape[1] != 'u') return std::nullopt;
+    unsigned unit = 0;
+    for (const char c : escape.substr(2)) {
+      const std::optional<int> digit = hex_digit(c);
+      if (!digit) return std::nullopt;
+      unit = unit * 16 + static_cast<unsigned>(*digit);
+    }
+    return unit;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+// For our log: enough of a name to find it, not the document.
+std::string shortened(std::string_view name) {
+  constexpr std::size_t kBytesMax = 64;
+  return std::string(name.substr(0, kBytesMax));
+}
+
+// simdjson's document into our values. Recursion is bounded by depth_max and by simdjson's own 1024.
+class Conversion {
+ public:
+  explicit Conversion(const JsonLimits& limits) : limits_(limits) {}
+
+  [[nodiscard]] Result<Json> convert(dom::element element) {
+    if (!count()) return too_many();
+    switch (element.type()) {
+      case dom::element_type::NULL_VALUE: return Json(nullptr);
+      case dom::element_type::BOOL: return Json(element.get_bool().value_unsafe());
+      case dom::element_type::INT64: return Json(element.get_int64().value_unsafe());
+      case dom::element_type::UINT64: return Json(element.get_uint64().value_unsafe());
+      case dom::element_type::DOUBLE: return Json(element.get_double().value_unsafe());
+      case dom::element_type::STRING: return Json(std::string(element.get_string().value_unsafe()));
+      case dom::element_type::ARRAY: return nested([&] { return array(element.get_array().value_unsafe()); });
+      case dom::element_type::OBJECT: return nested([&] { return object(element.get_object().value_unsafe()); });
+    }
+    return make_error(Fault::malformed, "a value of an unknown kind");
+  }
+
+ private:
+  template <class Convert>
+  Result<Json> nested(Convert convert) {
+    if (depth_ == limits_.depth_max) return make_error(Fault::too_large, "nested deeper than " + std::to_string(limits_.depth_max));
+    ++depth_;
+    Result<Json> result = convert();
+    --depth_;
+    return result;
+  }
+
+  Result<Json> array(dom::array source) {
+    JsonArray out;
+    out.reserve(room(source.size()));
+    for (const dom::element element : source) {
+      Result<Json> value = convert(element);
+      if (!value) return value;
+      out.push_back(std::move(*value));
+    }
+    return Json(std::move(out));
+  }
+
+  Result<Json> object(dom::object source) {
+    JsonObject out;
+    out.reserve(room(source.size()));
+    for (const dom::key_value_pair member : source) {
+      if (!count()) return too_many();
+      Result<Json> value = convert(member.value);
+      if (!value) return value;
+      out.emplace_back(std::string(member.key), std::move(*value));
+    }
+    if (const std::string* name = duplicate(out)) return make_error(Fault::malformed, "duplicate member: " + shortened(*name));
+    return Json(std::move(out));
+  }
+
+  // A name that stands twice; nullptr when there is none.
+  static const std::string* duplicate(const JsonObject& object) {
+    constexpr std::size_t kPairwiseMax = 16;
+    if (object.size() <= kPairwiseMax) {
+      for (std::size_t i = 1; i < object.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+          if (object[i].first == object[j].first) return &object[i].first;
+        }
+      }
+      return nullptr;
+    }
+    std::vector<const std::string*> names;
+    names.reserve(object.size());
+    for (const JsonMember& member : object) names.push_back(&member.first);
+    std::sort(names.begin(), names.end(), [](const std::string* a, const std::string* b) { return *a < *b; });
+    const auto twice = std::adjacent_find(names.begin(), names.end(), [](const std::string* a, const std::string* b) { return *a == *b; });
+    return twice == names.end() ? nullptr : *twice;
+  }
+
+  [[nodiscard]] bool count() noexcept { return ++values_ <= limits_.values_max; }
+  [[nodiscard]] std::size_t room(std::size_t children) const noexcept { return std::min(children, limits_.values_max); }
+  [[nodiscard]] Error too_many() const {
+    return make_error(Fault::too_large, "more than " + std::to_string(limits_.values_max) + " values");
+  }
+
+  const JsonLimits& limits_;
+  std::size_t depth_ = 0;
+  std::size_t values_ = 0;
+};
+
+Result<Json> parse_with(dom::parser& parser, std::string_view text, const JsonLimits& limits) {
+  // Copies the text behind its own padding, which simdjson reads past the end into.
+  constexpr bool kCopyAndPad = true;
+  dom::element root;
+  if (const simdjson::error_code error = parser.parse(text.data(), text.size(), kCopyAndPad).get(root)) {
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
+    const bool is_limit = error == simdjson::DEPTH_ERROR || error == simdjson::CAPACITY;
+    return make_error(is_limit ? Fault::too_large : Fault::malformed, simdjson::error_message(error));
+  }
+  return Conversion(limits).convert(root);
+}
+
+// A number whatever it was written as: integers in one of two ranges, the rest as double.
+using Number = std::variant<std::uint64_t, std::int64_t, double>;
+
+Number normalized(std::int64_t number) {
+  if (number < 0) return number;
+  return static_cast<std::uint64_t>(number);
+}
+
+Number normalized(double number) {
+  constexpr double kTwoTo63 = 9223372036854775808.0;
+  if (std::trunc(number) != number) return number;  // NaN and infinities too
+  if (number >= 0 && number < 2 * kTwoTo63) return static_cast<std::uint64_t>(number);
+  if (number < 0 && number >= -kTwoTo63) return static_cast<std::int64_t>(number);
+  return number;
+}
+
+std::optional<Number> as_number(const Json::Value& value) {
+  if (const auto* number = std::get_if<std::int64_t>(&value)) return normalized(*number);
+  if (const auto* number = std::get_if<std::uint64_t>(&value)) return Number(*number);
+  if (const auto* number = std::get_if<double>(&value)) return normalized(*number);
+  return std::nullopt;
+}
+
+bool same_members(const JsonObject& a, const JsonObject& b) noexcept {
+  if (a.size() != b.size()) return false;
+  // Names are unique, so equal counts and each of a's found in b are enough. In the usual case the order is the same.
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto named = [&](const JsonMember& member) { return member.first == a[i].first; };
+    const auto match = named(b[i]) ? b.begin() + static_cast<std::ptrdiff_t>(i) : std::find_if(b.begin(), b.end(), named);
+    if (match == b.end() || !(match->second == a[i].second)) return false;
+  }
+  return true;
+}
+
+struct Dump {
+  std::string& out;
+
+  void operator()(std::nullptr_t) const { out += "null"; }
+  void operator()(bool value) const { out += value ? "true" : "false"; }
+  void operator()(std::int64_t value) const { fmt::format_to(std::back_inserter(out), "{}", value); }
+  void operator()(std::uint64_t value) const { fmt::format_to(std::back_inserter(out), "{}", value); }
+  void operator()(double value) const {
+    if (!std::isfinite(value)) {  // cannot come from a document
+      out += "null";
+      return;
+    }
+    const std::size_t begin = out.size();
+    fmt::format_to(std::back_inserter(out), "{}", value);
+    // So that it stays a double when read again.
+    if (out.find_first_of(".e", begin) == std::string::npos) out += ".0";
+  }
+  void operator()(const std::string& value) const { append_json_string(out, value); }
+  void operator()(const JsonArray& array) const {
+    out += '[';
+    for (const Json& value : array) {
+      if (&value != array.data()) out += ',';
+      std::visit(*this, value.value());
+    }
+    out += ']';
+  }
+  void operator()(const JsonObject& object) const {
+    out += '{';
+    for (const JsonMember& member : object) {
+      if (&member != object.data()) out += ',';
+      append_json_string(out, member.first);
+      out += ':';
+      std::visit(*this, member.second.value());
+    }
+    out += '}';
+  }
+};
+
+Result<std::string> unescaped(std::string_view step) {
+  std::string out;
+  for (std::size_t i = 0; i < step.size(); ++i) {
+    if (step[i] != '~') {
+      out.push_back(step[i]);
+      continue;
+    }
+    ++i;
+    if (i == step.size() || (step[i] != '0' && step[i] != '1')) return make_error(Fault::malformed, "'~' stands only as ~0 or ~1");
+    out.push_back(step[i] == '0' ? '~' : '/');
+  }
+  return out;
+}
+
+// RFC 6901 §4: decimal without leading zeros. "-", the element behind the last, never exists.
+std::optional<std::size_t> array_index(std::string_view step) noexcept {
+  if (step.size() > 1 && step.front() == '0') return std::nullopt;
+  return parse_decimal(step);
+}
+
+}  // namespace
+
+Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
+  if (text.size() > limits.bytes_max) return make_error(Fault::too_large, "more than " + std::to_string(limits.bytes_max) + " bytes");
+  if (text.starts_with("\xEF\xBB\xBF")) return make_error(Fault::malformed, "begins with a byte order mark");
+  if (!SurrogateScan(text).is_well_formed()) return make_error(Fault::malformed, "an unpaired surrogate in an escape");
+  if (text.size() > kReusedParserBytesMax) {
+    dom::parser parser;
+    return parse_with(parser, text, limits);
+  }
+  thread_local dom::parser parser;
+  return parse_with(parser, text, limits);
+}
+
+bool Json::is_number() const noexcept { return as_number(value_).has_value(); }
+
+std::optional<double> Json::number() const noexcept {
+  if (const auto* number = std::get_if<std::int64_t>(&value_)) return static_cast<double>(*number);
+  if (const auto* number = std::get_if<std::uint64_t>(&value_)) return static_cast<double>(*number);
+  if (const auto* number = std::get_if<double>(&value_)) return *number;
+  return std::nullopt;
+}
+
+const Json* Json::find(std::string_view member) const noexcept {
+  const JsonObject* members = object();
+  if (members == nullptr) return nullptr;
+  for (const JsonMember& candidate : *members) {
+    if (candidate.first == member) return &candidate.second;
+  }
+  return nullptr;
+}
+
+std::string Json::dump() const {
+  std::string out;
+  std::visit(Dump{out}, value_);
+  return out;
+}
+
+bool operator==(const Json& a, const Json& b) noexcept {
+  const std::optional<Number> number_a = as_number(a.value_);
+  const std::optional<Number> number_b = as_number(b.value_);
+  if (number_a || number_b) return number_a == number_b;
+  if (a.value_.index() != b.value_.index()) return false;
+  if (const JsonObject* object = a.object()) return same_members(*object, *b.object());
+  return a.value_ == b.value_;
+}
+
+Result<JsonPointer> JsonPointer::parse(std::string_view text) {
+  JsonPointer pointer;
+  if (text.empty()) return pointer;
+  if (text.front() != '/') return make_error(Fault::malformed, "a JSON pointer begins with '/'");
+  for (const std::string_view step : split(text.substr(1), '/')) {
+    Result<std::string> name = unescaped(step);
+    if (!name) return name.error();
+    pointer.steps_.push_back(std::move(*name));
+  }
+  return pointer;
+}
+
+JsonPointer JsonPointer::member(std::string_view name) {
+  JsonPointer pointer;
+  pointer.steps_.emplace_back(name);
+  return pointer;
+}
+
+const Json* JsonPointer::find(const Json& document) const noexcept {
+  const Json* at = &document;
+  for (const std::string& step : steps_) {
+    if (const JsonArray* array = at->array()) {
+      const std::optional<std::size_t> index = array_index(step);
+      if (!index || *index >= array->size()) return nullptr;
+      at = &(*array)[*index];
+    } else {
+      at = at->find(step);
+      if (at == nullptr) return nullptr;
+    }
+  }
+  return at;
+}
+
+std::string JsonPointer::text() const {
+  std::string out;
+  for (const std::string& step : steps_) {
+    out += '/';
+    for (const char c : step) {
+      if (c == '~') {
+        out += "~0";
+      } else if (c == '/') {
+        out += "~1";
+      } else {
+        out += c;
+      }
+    }
+  }
+  return out;
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out += '"';
+  std::size_t clean = 0;  // from here to i nothing needs an escape
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, clean, i - clean);
+    clean = i + 1;
+    out += '\\';
+    switch (c) {
+      case '"':
+      case '\\': out += c; break;
+      case '\b': out += 'b'; break;
+      case '\f': out += 'f'; break;
+      case '\n': out += 'n'; break;
+      case '\r': out += 'r'; break;
+      case '\t': out += 't'; break;
+      default:
+        out += "u00";
+        out += kDigits[byte >> 4];
+        out += kDigits[byte & 15U];
+    }
+  }
+  out.append(text, clean, text.size() - clean);
+  out += '"';
+}
+
+}  // namespace sallyport
