@@ -91,9 +91,9 @@ TEST_F(SecretFile, IsUnavailableWhenItMayNotBeRead) {
   // Root may read everything, so a test that runs as root becomes nobody for a moment.
   constexpr uid_t kNobody = 65534;
   const bool is_root = ::geteuid() == 0;
-  if (is_root) ASSERT_EQ(::seteuid(kNobody), 0);
+  ASSERT_TRUE(!is_root || ::seteuid(kNobody) == 0);
   const Result<Secret> result = read_secret_file(locked);
-  if (is_root) ASSERT_EQ(::seteuid(0), 0);
+  ASSERT_TRUE(!is_root || ::seteuid(0) == 0);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().fault, Fault::unavailable);
 }
