@@ -1,0 +1,1 @@
+"""What the journey and wire tests share."""

@@ -1,0 +1,140 @@
+"""Keys and tokens for tests.
+
+Signatures come from the openssl command and from Python's hmac, never from the gateway's own code: what the gateway accepts was made by
+somebody else. `sallyport token sign` and `keys generate` are tested against these.
+"""
+import base64
+import functools
+import hashlib
+import hmac
+import json
+import pathlib
+import tempfile
+import time
+
+from support.certificates import openssl
+
+_HASHES = {"256": hashlib.sha256, "384": hashlib.sha384, "512": hashlib.sha512}
+_CURVES = {"ES256": ("P-256", 32), "ES384": ("P-384", 48), "ES512": ("P-521", 66)}
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def as_json(content) -> bytes:
+    """Bytes and text stay as they are, so that a test can sign what is no JSON."""
+    if isinstance(content, bytes):
+        return content
+    return (content if isinstance(content, str) else json.dumps(content)).encode()
+
+
+def hmac_signature(algorithm: str, secret: bytes, signing_input: str) -> bytes:
+    return hmac.new(secret, signing_input.encode(), _HASHES[algorithm[2:]]).digest()
+
+
+def _raw_from_der(der: bytes, width: int) -> bytes:
+    """R || S (RFC 7518 §3.4) from the ECDSA-Sig-Value that openssl writes."""
+    at = 3 if der[1] & 0x80 else 2
+    numbers = []
+    for _ in range(2):
+        length = der[at + 1]
+        numbers.append(int.from_bytes(der[at + 2:at + 2 + length], "big"))
+        at += 2 + length
+    return b"".join(number.to_bytes(width, "big") for number in numbers)
+
+
+class Key:
+    """One signing key. `algorithm` is what it signs by default; an RSA key can sign RS and PS alike."""
+
+    def __init__(self, algorithm: str, kid: str | None = None, folder: pathlib.Path | None = None, bits: int = 2048):
+        self.algorithm, self.kid = algorithm, kid
+        self._temporary = None if folder else tempfile.TemporaryDirectory()
+        folder = folder or pathlib.Path(self._temporary.name)
+        self.secret = b""
+        self.path = folder / f"{kid or algorithm}.pem"
+        if algorithm.startswith("HS"):
+            self.secret = hashlib.sha512(str(time.time_ns()).encode() + (kid or "").encode()).digest()
+            return
+        if algorithm in _CURVES:
+            options = ["EC", "-pkeyopt", f"ec_paramgen_curve:{_CURVES[algorithm][0]}"]
+        elif algorithm == "EdDSA":
+            options = ["ED25519"]
+        else:
+            options = ["RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}"]
+        openssl("genpkey", "-algorithm", *options, "-out", self.path)
+
+    @functools.cached_property
+    def public_pem(self) -> bytes:
+        return openssl("pkey", "-in", self.path, "-pubout")
+
+    @functools.cached_property
+    def public_der(self) -> bytes:
+        return openssl("pkey", "-in", self.path, "-pubout", "-outform", "DER")
+
+    def jwk(self, **more) -> dict:
+        """The public half (or, of a secret, the secret)."""
+        key = {"kid": self.kid} if self.kid else {}
+        if self.secret:
+            key |= {"kty": "oct", "k": encode(self.secret)}
+        elif self.algorithm in _CURVES:
+            curve, width = _CURVES[self.algorithm]
+            point = self.public_der[-2 * width:]
+            key |= {"kty": "EC", "crv": curve, "x": encode(point[:width]), "y": encode(point[width:])}
+        elif self.algorithm == "EdDSA":
+            key |= {"kty": "OKP", "crv": "Ed25519", "x": encode(self.public_der[-32:])}
+        else:
+            modulus = openssl("rsa", "-in", self.path, "-noout", "-modulus").decode().strip().split("=")[1]
+            key |= {"kty": "RSA", "n": encode(bytes.fromhex(modulus)), "e": "AQAB"}
+        return key | more
+
+    def signature(self, algorithm: str, signing_input: str) -> bytes:
+        if self.secret:
+            return hmac_signature(algorithm, self.secret, signing_input)
+        data = signing_input.encode()
+        if algorithm == "EdDSA":
+            with tempfile.NamedTemporaryFile() as file:  # openssl 3.0 signs Ed25519 from files alone
+                file.write(data)
+                file.flush()
+                return openssl("pkeyutl", "-sign", "-rawin", "-inkey", self.path, "-in", file.name)
+        digest = f"-sha{algorithm[2:]}"
+        if algorithm.startswith("PS"):
+            return openssl("dgst", digest, "-sign", self.path, "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest",
+                           stdin=data)
+        signature = openssl("dgst", digest, "-sign", self.path, stdin=data)
+        if algorithm.startswith("ES"):
+            return _raw_from_der(signature, _CURVES[self.algorithm][1])
+        return signature
+
+    def sign(self, claims, algorithm: str | None = None, header: dict | bytes | str | None = None, without=(), **more_header) -> str:
+        """A compact JWS. `header` replaces the whole header; `more_header` adds to the usual one and `without` takes away."""
+        algorithm = algorithm or self.algorithm
+        if header is None:
+            header = {"alg": algorithm, "typ": "JWT"} | ({"kid": self.kid} if self.kid else {}) | more_header
+            header = {name: value for name, value in header.items() if name not in without}
+        signing_input = encode(as_json(header)) + "." + encode(as_json(claims))
+        return signing_input + "." + encode(self.signature(algorithm, signing_input))
+
+
+def jwks(*keys: Key) -> str:
+    return json.dumps({"keys": [key.jwk() for key in keys]})
+
+
+def forge(header, claims, signature: bytes = b"") -> str:
+    return f"{encode(as_json(header))}.{encode(as_json(claims))}.{encode(signature)}"
+
+
+def forge_hmac(algorithm: str, secret: bytes, claims, **header) -> str:
+    signing_input = encode(as_json({"alg": algorithm, "typ": "JWT"} | header)) + "." + encode(as_json(claims))
+    return signing_input + "." + encode(hmac_signature(algorithm, secret, signing_input))
+
+
+def claims_of(issuer: str = "https://issuer.test", sub: str | None = "alice", audience="api", lifetime: float = 600, **more) -> dict:
+    """Claims that the test gateways accept. A claim given as None is left out."""
+    now = int(time.time())
+    claims = {"iss": issuer, "aud": audience, "sub": sub, "iat": now, "exp": now + lifetime} | more
+    return {name: value for name, value in claims.items() if value is not None}
