@@ -10,8 +10,10 @@
 
 namespace sallyport::http {
 
-struct HeadIncomplete {};               // more bytes are needed
-struct HeadParsed { std::size_t bytes; };  // the head took this many bytes from the front
+struct HeadIncomplete {};  // more bytes are needed
+struct HeadParsed {
+  std::size_t bytes;
+};  // the head took this many bytes from the front
 struct HeadRefused {
   RequestFault fault;
   std::string_view detail;  // static text for our log

@@ -20,9 +20,13 @@ class Target {
   Target& operator=(Target&&) = default;
 
   // Fault::malformed with the reason. `text` must stay where it is while *this is used. On success path() is canonical:
-  // begins with '/', no empty or dot segments in any spelling, no %2F %5C %00-%1F %7F, unreserved bytes decoded, hex upper case.
+  // begins with '/', no empty or dot segments in any spelling (`..;x` and overlong UTF-8 included), no %2F %5C %00-%1F %7F,
+  // unreserved bytes decoded, hex upper case. Of the asterisk form it is "*".
   // Applying it to its own result changes nothing.
   [[nodiscard]] Result<void> assign(std::string_view text);
+
+  // Back to an empty origin form; the storage keeps its capacity. What assign() leaves behind when it refuses.
+  void clear() noexcept;
 
   [[nodiscard]] TargetForm form() const noexcept { return form_; }
   [[nodiscard]] std::string_view path() const noexcept { return path_in_storage_ ? std::string_view(storage_) : path_; }
