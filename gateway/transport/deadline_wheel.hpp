@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -16,7 +18,8 @@ namespace sallyport::transport {
 class DeadlineWheel;
 
 // One deadline. Arming it again is a store in the common case (to a later time): no timer, no allocation.
-// Belongs to the thread of its wheel. Fires at most kTick late, never early. Disarms itself when destroyed.
+// Belongs to the thread of its wheel. Never fires early, and at most two ticks late when the thread is not busy. Disarms itself when
+// destroyed. `on_expiry` may do anything but destroy the wheel: arm, disarm and destroy deadlines, this one too.
 class Deadline {
  public:
   Deadline(DeadlineWheel& wheel, void (*on_expiry)(void* owner), void* owner) noexcept
@@ -56,24 +59,29 @@ class DeadlineWheel {
   DeadlineWheel(const DeadlineWheel&) = delete;
   DeadlineWheel& operator=(const DeadlineWheel&) = delete;
 
-  // The time at the last tick or at the last note_time(): precise to kTick, free to ask.
+  // The time at the last tick: precise to kTick while any deadline is armed, and free to ask.
   [[nodiscard]] MonotonicTime coarse_now() const noexcept { return now_; }
 
-  // Ends the ticking, so that the io_context can run out of work.
+  // Ends the ticking, so that the io_context can run out of work. No deadline fires afterwards.
   void stop();
 
  private:
   friend class Deadline;
-  void insert(Deadline& deadline) noexcept;
+  void insert(Deadline& deadline);
+  void remove(Deadline& deadline) noexcept;
   void tick();
   void wait_for_next_tick();
+  [[nodiscard]] std::uint64_t ticks_until(MonotonicTime time) const noexcept;
 
   boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor> timer_;
   std::array<Deadline*, kSlots> slots_{};
+  MonotonicTime start_;
   MonotonicTime now_;
-  std::size_t armed_slots_ = 0;
-  std::size_t cursor_ = 0;  // the slot whose time has come last
+  std::uint64_t cursor_ = 0;  // the last tick that was looked at; tick t stands at start_ + t * kTick
+  std::size_t linked_ = 0;    // deadlines in the slots: none, and the wheel stands still
+  bool ticking_ = false;
   bool stopped_ = false;
+  std::shared_ptr<bool> alive_;  // a timer that is already on its way to us may arrive after our end
 };
 
 }  // namespace sallyport::transport

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,9 +13,12 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "transport/deadline_wheel.hpp"
+#include "transport/readiness.hpp"
 
 struct ssl_st;
 struct ssl_ctx_st;
+struct bio_st;
+struct bio_method_st;
 
 namespace sallyport::transport {
 
@@ -27,8 +29,8 @@ enum class IoStatus : std::uint8_t {
   would_block,  // try_* only: nothing could be moved now
   closed,       // the peer ended in order (FIN, and with TLS its close_notify)
   truncated,    // TLS: FIN without close_notify; what came before may be incomplete
-  timed_out,    // the deadline fired; the stream is closed
-  failed,       // reset, protocol error, or aborted by us; the stream is closed
+  timed_out,    // the deadline has passed. The stream is still open: arm another one for a last word, or abort
+  failed,       // reset, protocol error, or aborted by us; nothing can be done with the stream any more
 };
 
 struct IoResult {
@@ -37,13 +39,19 @@ struct IoResult {
   [[nodiscard]] bool ok() const noexcept { return status == IoStatus::ok; }
 };
 
-// OpenSSL works on the socket itself (SSL_set_fd, non-blocking, read-ahead, SSL_MODE_RELEASE_BUFFERS); Asio only waits.
-// Belongs to the thread of its io_context. At most one reader and one writer at a time.
-// Every operation ends with IoStatus::timed_out when the deadline fires, and with failed when abort() is called meanwhile.
+// Non-blocking recv and send on the socket, by OpenSSL or by ourselves, tried only when the kernel has said that they can do something
+// (Readiness). Belongs to the thread of its io_context. At most one reader and one writer at a time; destroy it only when none is left.
+// An operation under way ends with timed_out when the deadline fires and with failed when abort() is called.
 class Stream {
  public:
-  // Takes the connected socket; makes it non-blocking, TCP_NODELAY.
+  // Post-handshake messages (key updates, tickets, renegotiation attempts) that a peer may send without any application data between
+  // them; one more and the connection fails. Each costs us key derivation or an answer.
+  static constexpr unsigned kHandshakeMessagesMax = 64;
+
+  // Takes the connected socket; makes it non-blocking, TCP_NODELAY. Throws boost::system::system_error when the kernel has no room.
   Stream(Socket socket, DeadlineWheel& wheel);
+  // The same with a descriptor that Asio never saw, which saves telling Asio's epoll about it. Closes it in every case.
+  Stream(boost::asio::io_context& context, int socket, DeadlineWheel& wheel);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -64,7 +72,8 @@ class Stream {
   [[nodiscard]] IoResult try_read(std::span<char> into);
   [[nodiscard]] IoResult try_write(std::span<const char> bytes);
 
-  // Whether a connection that should be silent is: false when bytes, an end or an error are waiting.
+  // Whether a connection that should be silent is: false when bytes, an end or an error are waiting. Asks the kernel.
+  // TLS messages that carry no data (tickets, key updates) are processed and are no noise.
   [[nodiscard]] bool is_silent();
   // Whether decrypted or buffered bytes can be read without touching the socket.
   [[nodiscard]] bool has_buffered_input() const noexcept;
@@ -73,39 +82,63 @@ class Stream {
   void shutdown_write() noexcept;
   // Closes now. Whoever waits is woken with failed. Safe to call at any time, more than once.
   void abort() noexcept;
-  [[nodiscard]] bool is_open() const noexcept;
+  [[nodiscard]] bool is_open() const noexcept { return socket_ >= 0; }
 
   // The deadline of whatever goes on or comes next; it stays until changed. Reading and writing do not move it.
-  void expire_at(MonotonicTime when) { deadline_.expire_at(when); }
-  void expire_after(std::chrono::milliseconds from_now) { deadline_.expire_after(from_now); }
-  void never_expire() noexcept { deadline_.disarm(); }
+  void expire_at(MonotonicTime when) {
+    timed_out_ = false;
+    deadline_.expire_at(when);
+  }
+  void expire_after(std::chrono::milliseconds from_now) {
+    timed_out_ = false;
+    deadline_.expire_after(from_now);
+  }
+  void never_expire() noexcept {
+    timed_out_ = false;
+    deadline_.disarm();
+  }
 
   [[nodiscard]] bool is_tls() const noexcept { return ssl_ != nullptr; }
   // "TLSv1.3", or empty. Static storage.
   [[nodiscard]] std::string_view tls_version() const noexcept;
-  // The SNI name that the client sent and we accepted; empty without.
+  // The SNI name that the client sent; empty without. Lives as long as the stream.
   [[nodiscard]] std::string_view server_name() const noexcept;
   [[nodiscard]] bool tls_resumed() const noexcept;
 
   [[nodiscard]] DeadlineWheel& wheel() noexcept { return wheel_; }
-  [[nodiscard]] Executor executor() noexcept { return socket_.get_executor(); }
-  [[nodiscard]] int native_handle() noexcept { return socket_.native_handle(); }
+  [[nodiscard]] Executor executor() noexcept { return context_.get_executor(); }
+  [[nodiscard]] int native_handle() const noexcept { return socket_; }
 
  private:
-  enum class Direction { read, write };
-  // Waits for the socket; false when it was aborted or timed out.
-  [[nodiscard]] Task<bool> wait(Direction direction);
-  [[nodiscard]] IoResult ssl_outcome(int returned) noexcept;
-  [[nodiscard]] IoResult closed_outcome() const noexcept;
+  // What OpenSSL reads from and writes to: our socket through receive() and send().
+  struct SocketBio;
+  friend struct SocketBio;
 
-  Socket socket_;
+  // errno-like ends of the system calls; would_block is noted in readiness_.
+  [[nodiscard]] IoResult receive(std::span<char> into) noexcept;
+  [[nodiscard]] IoResult send(std::span<const char> bytes) noexcept;
+
+  [[nodiscard]] Result<void> start_tls(ssl_ctx_st* context);
+  [[nodiscard]] Task<Result<void>> handshake();
+  [[nodiscard]] Result<void> handshake_failure();
+  // What `returned` of an SSL function means; Readiness::Direction to wait for goes to `blocked_on`.
+  [[nodiscard]] IoResult ssl_outcome(int returned, Readiness::Direction& blocked_on) noexcept;
+  [[nodiscard]] IoResult read_now(std::span<char> into, Readiness::Direction& blocked_on) noexcept;
+  [[nodiscard]] IoResult write_now(std::span<const char> bytes, Readiness::Direction& blocked_on) noexcept;
+  static void on_tls_message(int is_write, int version, int type, const void* bytes, std::size_t size, ssl_st* ssl, void* self);
+
+  boost::asio::io_context& context_;
   DeadlineWheel& wheel_;
+  int socket_;
+  Readiness readiness_;
   Deadline deadline_;
   ssl_st* ssl_ = nullptr;
+  unsigned handshake_messages_ = 0;  // since the last application data
+  bool handshake_done_ = false;
   bool timed_out_ = false;
-  bool wants_write_for_read_ = false;  // TLS: the last read could not go on before a write (key update)
-  bool wants_read_for_write_ = false;
-  bool tls_failed_ = false;            // no close_notify after a fatal TLS error (SSL_shutdown forbids it)
+  bool at_end_ = false;      // the socket has given its FIN
+  bool tls_failed_ = false;  // no close_notify after a fatal TLS error (SSL_shutdown forbids it)
+  bool write_shut_ = false;
 };
 
 }  // namespace sallyport::transport
