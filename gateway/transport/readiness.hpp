@@ -111,7 +111,7 @@ class Poller final : public boost::asio::execution_context::service {
 class Readiness {
  public:
   enum class Role : std::uint8_t { reader, writer };    // who waits: one each at most
-  enum class Direction : std::uint8_t { read, write };  // for what
+  enum class Direction : std::uint8_t { read, write, either };  // for what
 
   Readiness(boost::asio::io_context& context, int socket);  // throws boost::system::system_error when epoll refuses the socket
   ~Readiness();
@@ -120,7 +120,9 @@ class Readiness {
 
   [[nodiscard]] bool may_read() const noexcept { return readable_; }
   [[nodiscard]] bool may_write() const noexcept { return writable_; }
-  [[nodiscard]] bool may(Direction direction) const noexcept { return direction == Direction::read ? readable_ : writable_; }
+  [[nodiscard]] bool may(Direction direction) const noexcept {
+    return (direction != Direction::write && readable_) || (direction != Direction::read && writable_);
+  }
   void note_read_would_block() noexcept { readable_ = false; }
   void note_write_would_block() noexcept { writable_ = false; }
   // A read that got less than it asked for emptied the socket: a read more would only say so. Not when the peer has ended, because the

@@ -312,14 +312,23 @@ IoResult Stream::try_write(std::span<const char> bytes) {
   return write_now(bytes, ignored);
 }
 
+Task<IoStatus> Stream::wait_for_either() {
+  if (is_open() && !timed_out_) {
+    Readiness::Wait wait = readiness_.wait(Role::writer, Direction::either);
+    co_await std::move(wait);
+  }
+  if (!is_open()) co_return IoStatus::failed;
+  co_return timed_out_ ? IoStatus::timed_out : IoStatus::ok;
+}
+
 bool Stream::is_silent() {
   if (!is_open()) return false;
   char byte = 0;
   const ssize_t waiting = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   const bool kernel_is_silent = waiting < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  if (!kernel_is_silent) readiness_.note_readable();  // the kernel has not reported it yet
   if (ssl_ == nullptr) return kernel_is_silent;
   if (kernel_is_silent && !has_buffered_input()) return true;
-  if (waiting > 0) readiness_.note_readable();  // the kernel has not reported it yet
   if (waiting == 0) return false;
   ERR_clear_error();
   const int returned = SSL_peek(ssl_, &byte, 1);

@@ -72,6 +72,10 @@ class Stream {
   [[nodiscard]] IoResult try_read(std::span<char> into);
   [[nodiscard]] IoResult try_write(std::span<const char> bytes);
 
+  // Waits until a read or a write may go on, whichever comes first: for who sends and must not miss an answer that comes early.
+  // Try both before: only a would_block makes it wait. ok, timed_out or failed.
+  [[nodiscard]] Task<IoStatus> wait_for_either();
+
   // Whether a connection that should be silent is: false when bytes, an end or an error are waiting. Asks the kernel.
   // TLS messages that carry no data (tickets, key updates) are processed and are no noise.
   [[nodiscard]] bool is_silent();
