@@ -9,7 +9,8 @@
 
 namespace sallyport::authenticate {
 
-// Where a token may stand. `Authorization` means the Bearer scheme; any other header holds the bare token.
+// Where a token may stand: of an issuer, only where its token_from says. `Authorization` means the Bearer scheme; any other header holds
+// the bare token.
 struct TokenPlace {
   enum class Kind : unsigned char { authorization, header, cookie } kind = Kind::authorization;
   std::string name;  // of header (lower case) or cookie (exact)
@@ -25,7 +26,7 @@ struct IssuerSettings {
   std::string name;
   Expectations expectations;
   KeyFile keys;
-  std::vector<TokenPlace> token_from;  // default: Authorization
+  std::vector<TokenPlace> token_from;  // empty: Authorization
 };
 
 // Immutable; shared by every worker through the snapshot.
@@ -35,8 +36,9 @@ struct Issuer {
 };
 using IssuerPtr = std::shared_ptr<const Issuer>;
 
-// Reads and checks the key file against the settings: each allowed algorithm family must have a key, HS* only with secrets and never
-// beside public keys. Warnings name skipped keys.
+// Reads and checks the key file against the settings. Fault::malformed: the file is no such key file; HS* allowed beside others, HS* with
+// public keys, others with secrets; no key for any allowed algorithm; no algorithm or no audience at all. The file's own faults as
+// read_secret_file has them. Warnings name keys that are skipped and allowed algorithms without a key.
 [[nodiscard]] Result<IssuerPtr> load_issuer(IssuerSettings settings, std::vector<std::string>& warnings);
 
 }  // namespace sallyport::authenticate

@@ -16,49 +16,70 @@ namespace sallyport::authenticate {
 
 inline constexpr std::size_t kTokenBytesMax = 16 * 1024;
 
+inline constexpr std::size_t kHeaderBytesMax = 4 * 1024;  // of the JOSE header, decoded
+
 // Split, decoded and syntactically checked; nothing in it is proven. Refuses here, without any cryptography: wrong part count, bad
-// base64url, bad JSON, duplicate members, alg none or unknown, crit, b64, zip, jwk, jku, x5u, x5c, x5t, cty, JWE.
-class UnverifiedJwt {
+// base64url, an empty part, a header that is no strict JSON object, duplicate members, alg none or unknown, crit, b64, zip, jwk, jku, x5u,
+// x5c, x5t, cty, JWE. Unknown members of the header are ignored (RFC 7515 §4). The payload may be any bytes: for `token verify`.
+class UnverifiedJws {
  public:
-  [[nodiscard]] static std::variant<UnverifiedJwt, identity::Refused> parse(std::string_view token);
+  [[nodiscard]] static std::variant<UnverifiedJws, identity::Refused> parse(std::string_view token);
 
   [[nodiscard]] Algorithm algorithm() const noexcept { return algorithm_; }
   [[nodiscard]] const std::optional<std::string>& key_id() const noexcept { return key_id_; }
   [[nodiscard]] const std::optional<std::string>& type() const noexcept { return type_; }
-  // The `iss` of the unproven claims, to choose the issuer whose keys then prove it; nullopt when absent or no string.
-  [[nodiscard]] std::optional<std::string_view> claimed_issuer() const noexcept;
 
  private:
+  friend class UnverifiedJwt;
   friend class JwtVerifier;
+  // The decoded payload goes to `payload`.
+  [[nodiscard]] std::optional<identity::Refused> read(std::string_view token, std::string& payload);
+  [[nodiscard]] std::optional<identity::Refused> read_header(std::string_view encoded);
+
   std::string signing_input_;
   std::string signature_;
-  Json claims_;
   Algorithm algorithm_{};
   std::optional<std::string> key_id_;
   std::optional<std::string> type_;
 };
 
+// A JWS whose payload is a strict JSON object.
+class UnverifiedJwt : public UnverifiedJws {
+ public:
+  [[nodiscard]] static std::variant<UnverifiedJwt, identity::Refused> parse(std::string_view token);
+
+  // The `iss` of the unproven claims, to choose the issuer whose keys then prove it; nullopt when absent or no string.
+  [[nodiscard]] std::optional<std::string_view> claimed_issuer() const noexcept;
+
+ private:
+  friend class JwtVerifier;
+  Json claims_;
+};
+
 // What a token must satisfy. No defaults on purpose: whoever verifies says it all.
 struct Expectations {
-  std::string issuer;                   // exact
-  std::vector<std::string> audiences;   // any of these in aud; never empty
-  std::vector<Algorithm> algorithms;    // never empty
+  std::string issuer;                  // exact
+  std::vector<std::string> audiences;  // any of these in aud; never empty
+  std::vector<Algorithm> algorithms;   // never empty
   std::chrono::seconds clock_tolerance;
   std::optional<std::chrono::seconds> max_age;
-  std::vector<std::string> require_claims;   // beside exp; `sub` among them must be a non-empty string
-  std::optional<std::string> token_type;     // RFC 7515 §4.1.9
+  std::vector<std::string> require_claims;  // beside exp; `sub` among them must be a non-empty string
+  std::optional<std::string> token_type;    // RFC 7515 §4.1.9
   JsonPointer roles;
   JsonPointer scopes;
 };
 
 // Checks signature and claims (RFC 7515 §5.2, RFC 7519 §7.2, RFC 8725). Facts on success.
-// `now` is wall time; the tolerance applies to exp, nbf and iat. facts.expires_at = exp + tolerance.
+// `now` is wall time. With the tolerance t, a token is good while nbf - t <= now < exp + t and iat - t <= now <= iat + max_age + t;
+// fractions of a second count and are never rounded in the token's favour. nbf after exp, and exp after the year 9999, are claim_invalid.
+// facts.expires_at is the end of that time: never at or after it. facts.issuer_name is left empty.
+// A role or scope claim of a wrong type, or with one element of a wrong type, gives none at all, never a part.
 class JwtVerifier {
  public:
   [[nodiscard]] static std::variant<identity::IdentityFacts, identity::Refused> verify(const UnverifiedJwt& token, const KeySet& keys,
                                                                                        const Expectations& expectations, WallTime now);
-  // The signature alone, for `token verify`.
-  [[nodiscard]] static std::optional<identity::Refused> verify_signature(const UnverifiedJwt& token, const KeySet& keys,
+  // The signature alone, for `token verify`: the algorithm is among `algorithms`, a key is found for it, and it verifies.
+  [[nodiscard]] static std::optional<identity::Refused> verify_signature(const UnverifiedJws& token, const KeySet& keys,
                                                                          const std::vector<Algorithm>& algorithms);
 };
 

@@ -26,7 +26,11 @@ enum class KeyKind : std::uint8_t { rsa, ec_p256, ec_p384, ec_p521, ed25519, sec
 
 enum class Verification : std::uint8_t { valid, invalid };
 
+struct KeyMaterial;  // keys_material.hpp: the OpenSSL side
+
 // One key. Immutable and safe to use from every thread; verifying allocates an OpenSSL context at most.
+// Strong enough by construction: RSA of 2048 to 8192 bits with an odd exponent of 3 to 2^32 and without the ROCA fingerprint, EC points on
+// P-256, P-384 or P-521, Ed25519 points of full order, secrets at least as long as a SHA-256 and not of a well-known pattern.
 class VerificationKey {
  public:
   ~VerificationKey();
@@ -44,18 +48,20 @@ class VerificationKey {
  private:
   friend class KeySet;
   friend class SigningKey;
-  struct Impl;
-  explicit VerificationKey(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit VerificationKey(std::unique_ptr<const KeyMaterial> material);
+  std::unique_ptr<const KeyMaterial> material_;
 };
 
 // The keys of one issuer.
 class KeySet {
  public:
   static constexpr std::size_t kKeysMax = 100;
+  static constexpr std::size_t kBytesMax = 1024 * 1024;
 
   // A JWK Set. Keys that cannot serve (use: enc, unknown type, weak, off the curve) are skipped with a line in `warnings`.
-  // Fault::malformed: no JWK Set; duplicate kid; `oct` beside public keys; none left that can serve.
+  // Of private JWKs the public half counts; private members are neither read nor logged.
+  // Fault::malformed: no JWK Set; duplicate kid; `oct` beside public keys; none left that can serve. Fault::too_large: over kKeysMax or
+  // kBytesMax.
   [[nodiscard]] static Result<KeySet> from_jwks(std::string_view text, std::vector<std::string>& warnings);
   // One or more PEM blocks: public keys, certificates (their key), or private keys (their public half).
   [[nodiscard]] static Result<KeySet> from_pem(std::string_view text, std::vector<std::string>& warnings);
@@ -71,8 +77,13 @@ class KeySet {
   [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
   // Whether at least one key may verify `algorithm`.
   [[nodiscard]] bool can_verify(Algorithm algorithm) const noexcept;
+  // Whether a key of that id exists, whatever it may verify. For the reason of a refusal; find() decides.
+  [[nodiscard]] bool has_key_id(std::string_view key_id) const noexcept;
 
  private:
+  friend class SigningKey;
+  void add(KeyMaterial material);
+
   std::vector<VerificationKey> keys_;
 };
 
@@ -97,8 +108,10 @@ class SigningKey {
 
  private:
   struct Impl;
-  explicit SigningKey(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit SigningKey(std::unique_ptr<const Impl> impl);
+  // Signs a probe and verifies it with the public half: the halves belong together and OpenSSL can use them.
+  [[nodiscard]] bool verifies_itself() const;
+  std::unique_ptr<const Impl> impl_;
 };
 
 // A compact JWS of `claims` (a JSON object as text): header {"alg","typ":"JWT" or `type`,"kid"}.

@@ -25,12 +25,16 @@ class VerifiedTokenCache {
   VerifiedTokenCache(std::size_t entries_max, std::size_t bytes_max);
   ~VerifiedTokenCache();
 
-  // nullptr identity: not here, or expired.
+  // nullptr identity: not here, expired, or the clock stands before the moment of verification (it was set back: nbf and iat must be
+  // asked again). `issuer` is valid until the next call that is not const. Never allocates.
   [[nodiscard]] Hit find(std::string_view token, WallTime now);
-  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity);
+  // `now` is when the token was verified. Replaces an entry of the same token; drops others, least recently used first by approximation
+  // (CLOCK), until both bounds hold. A token that alone is over bytes_max is not kept.
+  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now);
   void clear();
 
   [[nodiscard]] std::size_t entries() const noexcept;
+  // Of tokens and identities, claims included, estimated.
   [[nodiscard]] std::size_t bytes() const noexcept;
   [[nodiscard]] std::uint64_t hits() const noexcept { return hits_; }
   [[nodiscard]] std::uint64_t misses() const noexcept { return misses_; }

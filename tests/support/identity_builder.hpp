@@ -43,9 +43,7 @@ class IdentityBuilder {
   }
 
   [[nodiscard]] identity::IdentityFacts facts() const { return facts_; }
-  [[nodiscard]] identity::IdentityPtr build() const {
-    return identity::IdentityPtr(new identity::VerifiedIdentity(facts_));
-  }
+  [[nodiscard]] identity::IdentityPtr build() const { return identity::IdentityPtr(new identity::VerifiedIdentity(facts_)); }
 
  private:
   template <class T>
