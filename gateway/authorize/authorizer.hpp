@@ -19,12 +19,12 @@ struct RoutePolicy {
 
 struct Denied {
   enum class Why : unsigned char {
-    no_credential,        // 401
-    credential_refused,   // 401 invalid_token
-    ambiguous_credential, // 400 invalid_request
-    insufficient_scope,   // 403 with the scopes
-    requirement_unmet,    // 403
-    unavailable,          // 503
+    no_credential,         // 401
+    credential_refused,    // 401 invalid_token
+    ambiguous_credential,  // 400 invalid_request
+    insufficient_scope,    // 403 with the scopes
+    requirement_unmet,     // 403
+    unavailable,           // 503
   } why;
   std::string reason;               // for metrics and audit: a name from a fixed set
   std::string detail;               // for our log only
@@ -36,9 +36,11 @@ using Decision = std::variant<identity::Permit, Denied>;
 
 class Authorizer {
  public:
-  // public: always a permit without identity; `outcome` is not looked at. optional: NotPresented is a permit without identity, unless the
-  // route requires something (an anonymous caller satisfies nothing); everything bad is refused. authenticated: an identity is needed.
-  // insufficient_scope is the reason when granting every scope that `require` names would have made it satisfied.
+  // public: a permit without identity; `outcome` is not looked at. (A public route that requires something contradicts itself: nobody gets
+  // in.) An identity at or after its expires_at counts as refused, wherever it comes from. optional: NotPresented is a permit without
+  // identity, unless the route requires something (an anonymous caller satisfies nothing); everything bad is refused. authenticated: an
+  // identity is needed. insufficient_scope is the answer when more scopes alone would have satisfied `require`; Denied::scopes are those
+  // (satisfying_scopes).
   [[nodiscard]] static Decision decide(std::size_t route, const RoutePolicy& policy, const identity::AuthOutcome& outcome,
                                        const std::vector<http::PathParameter>& parameters, std::string_view client_address, WallTime now);
 };

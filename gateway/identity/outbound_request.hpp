@@ -26,40 +26,57 @@ struct IdentityHeader {
 // X-Auth-Subject, -Issuer, -Method, -Roles, -Scopes: what a route without `identity` gets.
 [[nodiscard]] std::vector<IdentityHeader> default_identity_headers();
 // A `headers:` entry: `sub`, `iss`, `roles`, `scopes`, `method`, another claim's name, or a JSON pointer.
+// Fault::malformed: the field name is no token, reserved (OwnedNames::is_reserved), or X-Auth-Method for anything but `method`; the source
+// is empty or no JSON pointer.
 [[nodiscard]] Result<IdentityHeader> parse_identity_header(std::string_view field_name, std::string_view source);
 
+// Of one value as it is sent, joined with its siblings where it is a list.
 inline constexpr std::size_t kHeaderValueBytesMax = 4096;
+// How often a request may pass a gateway of this name before it counts as going round (`Via`).
+inline constexpr std::size_t kHopsMax = 5;
 
-// Compiled per route at load: how requests of this route are written for its upstream.
+// Whether `Via` says that the request came through gateways of this name kHopsMax times or more: 508.
+[[nodiscard]] bool is_looping(const http::RequestHead& request) noexcept;
+
+// Compiled per route at load: how requests of this route are written for its upstream. Credentials that go upstream or not:
+//   public route         Authorization and token headers pass (nobody here read them); our cookies are removed
+//   otherwise            a Bearer Authorization, token headers and our cookies are removed; another scheme (Basic) passes
+//   forward_credentials  everything passes (without effect on public routes)
 struct OutboundPlan {
-  std::vector<IdentityHeader> headers;          // X-Auth-Method always goes along, named here or not
-  bool forward_credentials = false;             // false: the bearer token is removed when it was the credential's place
-  std::vector<std::string> credential_headers;  // names (lower case) of token_from headers: removed unless forward_credentials or public
-  std::vector<std::string> our_cookies;         // cookie names that are removed unless forward_credentials: always on public routes
-  std::string strip_prefix;                     // `rewrite: { strip_prefix }`; empty: none
-  bool is_public = false;                       // Authorization passes on; our cookies are still removed
-  std::optional<std::string> fixed_host;        // `host: server`: sent instead of the client's
+  std::vector<IdentityHeader> headers;  // X-Auth-Method always goes along, named here or not
+  bool forward_credentials = false;
+  std::vector<std::string> credential_headers;  // names of token_from headers other than Authorization; their aliases go with them
+  std::vector<std::string> our_cookies;         // names of our cookies and of token_from cookies
+  std::string strip_prefix;                     // `rewrite: { strip_prefix }`, on segment borders; empty: none. A path without it stays
+  bool is_public = false;
+  std::optional<std::string> fixed_host;  // `host: server`: sent instead of the client's
 };
 
 // What the request's surroundings add. Views need to live until build() returns.
 struct OutboundContext {
   std::string_view client_address;
-  std::string_view scheme;          // "https" or "http": how the client reached us
+  std::string_view scheme;  // "https" or "http": how the client reached us
   std::string_view request_id;
   std::string_view traceparent;
 };
 
-// A claim that may not become a header: 403, audited.
+// A claim that may not become a header: 403, audited. A control byte (HTAB and DEL are some), more than kHeaderValueBytesMax, a comma in an
+// element of a list, or a space at the beginning or end of a value or element, which its reader would drop and so take it for another.
+// What is not refused but simply not sent: a missing, null or empty claim, an object, and a list that holds anything but scalars.
+// Empty elements of a list are left out.
 struct ClaimRefused {
   std::string header;
   std::string detail;
 };
 
 // The head for the upstream, already written (HTTP/1.1): request line, Host, passed fields, ours, framing, the empty line.
-// Only a Permit makes one, and only forward() takes one.
+// Only a Permit makes one, and only forward() takes one. Hop-by-hop fields and those that `Connection` names go before ours are set, so
+// that `Connection: X-Auth-Subject` has no effect. `Via: 1.1 sallyport` says once more what an incoming Via said of gateways of this name,
+// and nothing else of it; tracestate goes along only with the trace that it belongs to.
 class OutboundRequest {
  public:
-  // Appends nothing to `out` on ClaimRefused. `out` is the connection's reused buffer; the request holds a view into it.
+  // Appends nothing to `out` on ClaimRefused. `out` is the connection's reused buffer; the request holds views into it, valid until it
+  // changes. No allocation once the buffer has grown, but for claims that are numbers.
   [[nodiscard]] static std::variant<OutboundRequest, ClaimRefused> build(const Permit& permit, const OutboundPlan& plan,
                                                                          const OwnedNames& owned, const http::RequestHead& request,
                                                                          const OutboundContext& context, ByteBuffer& out);
