@@ -15,7 +15,7 @@ enum class Balance : unsigned char { round_robin, least_requests };
 
 struct ServerSettings {
   bool is_tls = false;
-  std::string host;          // a DNS name or an IP address without brackets
+  std::string host;  // a DNS name or an IP address without brackets
   std::uint16_t port = 0;
   std::uint32_t weight = 1;  // 1 to 1000
   std::string authority;     // as the URL spells it ("127.0.0.1:9001"): what `host: server` sends
@@ -30,7 +30,7 @@ struct UpstreamSettings {
   std::chrono::milliseconds response_timeout{30'000};  // from the request's last byte to the end of the answer's head
   std::chrono::milliseconds idle_timeout{60'000};      // of a pooled connection; also the longest silence within an answer's body
   std::uint32_t retries = 1;
-  bool sends_server_host = false;                      // `host: server`
+  bool sends_server_host = false;  // `host: server`
   std::optional<transport::UpstreamTlsSettings> tls;
   friend bool operator==(const UpstreamSettings&, const UpstreamSettings&) = default;
 };

@@ -19,28 +19,28 @@ namespace sallyport::upstream {
 
 // How forwarding ended. Everything but `answered` and `answer_cut` left the downstream answer unstarted: pipeline/respond writes it.
 enum class ForwardStatus : std::uint8_t {
-  answered,         // the answer went downstream whole
-  answer_cut,       // it began and could not be finished: the exchange was aborted, so that it does not look complete
-  connect_failed,   // 502
-  broken,           // 502: refused, reset, framing fault
-  timed_out,        // 504
-  body_refused,     // the client's body was at fault; `body` says how (400, 408, 413) — the upstream's request was not completed
-  client_gone,      // nobody is left to answer
+  answered,        // the answer went downstream whole
+  answer_cut,      // it began and could not be finished: the exchange was aborted, so that it does not look complete
+  connect_failed,  // 502
+  broken,          // 502: refused, reset, framing fault
+  timed_out,       // 504
+  body_refused,    // the client's body was at fault; `body` says how (400, 408, 413) — the upstream's request was not completed
+  client_gone,     // nobody is left to answer
 };
 
 struct ForwardResult {
   ForwardStatus status;
   http::BodyState body = http::BodyState::end;
-  int upstream_status = 0;                   // of the final head; 0 when there was none
-  std::chrono::microseconds upstream_time{}; // from the first byte sent to the answer's head
-  std::string_view server;                   // authority of the server that was asked last; lives as long as the Upstream
-  std::string_view detail;                   // static text or a view that lives as long as the Upstream; for our log
+  int upstream_status = 0;                    // of the final head; 0 when there was none
+  std::chrono::microseconds upstream_time{};  // from the first byte sent to the answer's head
+  std::string_view server;                    // authority of the server that was asked last; lives as long as the Upstream
+  std::string_view detail;                    // static text or a view that lives as long as the Upstream; for our log
 };
 
 // What is added to or taken from every answer.
 struct AnswerPolicy {
-  std::string_view request_id;     // sent as X-Request-Id
-  bool drop_establish = true;      // X-Auth-Establish never reaches the client
+  std::string_view request_id;  // sent as X-Request-Id
+  bool drop_establish = true;   // X-Auth-Establish never reaches the client
 };
 
 // Belongs to one worker. Outlives its exchanges: held by shared_ptr in the worker's table, so that a reload can replace it.

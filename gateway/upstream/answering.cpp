@@ -1,0 +1,226 @@
+// The answer's way: its head, its fields, its body, and what becomes of the connection.
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "base/text.hpp"
+#include "upstream/forwarding.hpp"
+
+namespace sallyport::upstream {
+namespace {
+
+using http::FieldId;
+using http::Framing;
+using transport::IoResult;
+using transport::IoStatus;
+
+// X-Auth-Establish and every alias of it, as identity::fold_name() folds, without a copy.
+bool is_establish(std::string_view name) noexcept {
+  constexpr std::string_view kFolded = "x-auth-establish";
+  if (name.size() != kFolded.size()) return false;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i] == '_' || name[i] == '.' ? '-' : ascii_lower(name[i]);
+    if (c != kFolded[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::span<char> Forwarding::head_room() {
+  ByteBuffer& input = work_->input;
+  return input.prepare(std::min(Workspace::kReadBytes, Workspace::kReadBytesMax - input.size()));
+}
+
+Progress Forwarding::take_head_bytes(IoResult read) {
+  switch (read.status) {
+    case IoStatus::ok:
+      heard_ = true;
+      work_->input.commit(read.bytes);
+      return parse_head();
+    case IoStatus::would_block: return Progress::more;
+    case IoStatus::timed_out: fail(ForwardStatus::timed_out, "the upstream did not answer in time"); return Progress::failed;
+    case IoStatus::closed:
+    case IoStatus::truncated:
+    case IoStatus::failed:
+      if (!heard_) return Progress::lost;
+      fail(ForwardStatus::broken, "the upstream closed the connection within the head of its answer");
+      return Progress::failed;
+  }
+  return Progress::failed;
+}
+
+Progress Forwarding::parse_head() {
+  ByteBuffer& input = work_->input;
+  for (;;) {
+    if (input.empty()) return Progress::more;
+    const http::ResponseOutcome outcome = work_->parser.parse(input.view(), request_.method(), work_->head);
+    if (const auto* refused = std::get_if<http::ResponseRefused>(&outcome)) {
+      fail(ForwardStatus::broken, refused->detail);
+      return Progress::failed;
+    }
+    const auto* parsed = std::get_if<http::HeadParsed>(&outcome);
+    if (parsed == nullptr) {
+      if (input.size() < Workspace::kReadBytesMax) return Progress::more;
+      fail(ForwardStatus::broken, "the head of the upstream's answer is too large");
+      return Progress::failed;
+    }
+    const int status = work_->head.status;
+    if (status >= 200) {
+      head_bytes_ = parsed->bytes;
+      has_answer_ = true;
+      result_.upstream_status = status;
+      result_.upstream_time = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
+      stream_->never_expire();
+      return Progress::done;
+    }
+    // 100, 103 and their like are for whoever asked for them, and we did not; what they announce comes again with the answer.
+    if (status == 101) {
+      fail(ForwardStatus::broken, "the upstream switched protocols unasked");
+      return Progress::failed;
+    }
+    if (++informational_ > http::Limits::kInformationalAnswersMax) {
+      fail(ForwardStatus::broken, "the upstream sent too many 1xx answers");
+      return Progress::failed;
+    }
+    input.consume(parsed->bytes);
+    work_->parser.reset();
+  }
+}
+
+bool Forwarding::drops(const http::Field& field) const noexcept {
+  if (field.named_by_connection || field.id >= FieldId::connection) return true;
+  switch (field.id) {
+    case FieldId::content_length:
+    case FieldId::transfer_encoding: return true;  // framing is written anew
+    case FieldId::x_request_id: return !policy_.request_id.empty();
+    default: return field.id == FieldId::other && policy_.drop_establish && is_establish(field.name);
+  }
+}
+
+Framing Forwarding::answer_framing() const noexcept {
+  const int status = work_->head.status;
+  if (request_.method() == http::Method::head || status == 204 || status == 304) return Framing::none;
+  return work_->head.framing;
+}
+
+http::AnswerBody Forwarding::answer_body() const noexcept {
+  using Kind = http::AnswerBody::Kind;
+  const http::ResponseHead& head = work_->head;
+  if (head.status == 204 || head.status == 304) return {};
+  if (request_.method() == http::Method::head) {
+    // What a GET would have had (RFC 9110 §9.3.2).
+    const http::Field* length = head.find(FieldId::content_length);
+    const auto size = length == nullptr ? std::nullopt : parse_decimal(length->value);
+    return size ? http::AnswerBody{Kind::sized, *size} : http::AnswerBody{Kind::stream};
+  }
+  switch (head.framing) {
+    case Framing::none: return {};
+    case Framing::length: return {Kind::sized, head.content_length};
+    case Framing::chunked:
+    case Framing::until_close: return {Kind::stream};
+  }
+  return {};
+}
+
+void Forwarding::start_answer() {
+  std::vector<http::Field>& fields = work_->fields;
+  fields.clear();
+  for (const http::Field& field : work_->head.fields) {
+    if (!drops(field)) fields.push_back(field);
+  }
+  if (!policy_.request_id.empty()) fields.push_back({"X-Request-Id", policy_.request_id, FieldId::x_request_id});
+  // Nobody reads the rest of the request's body any more (K29).
+  if (is_early_) exchange_.close_after();
+  exchange_.start(work_->head.status, fields, answer_body());
+  work_->decoder.start(answer_framing(), work_->head.content_length, std::numeric_limits<std::uint64_t>::max(),
+                       http::Limits::kAnswerHeaderBytesMax, http::Limits::kAnswerHeaderFieldsMax);
+  work_->input.consume(head_bytes_);
+}
+
+Progress Forwarding::next_piece(std::string_view& piece) {
+  ByteBuffer& input = work_->input;
+  input.consume(std::exchange(piece_bytes_, 0));
+  piece = {};
+  while (!work_->decoder.complete()) {
+    const http::BodyDecoder::Step step = work_->decoder.step(input.view());
+    switch (step.state) {
+      case http::BodyDecoder::State::malformed:
+      case http::BodyDecoder::State::too_large:
+        fail(ForwardStatus::broken, "the framing of the upstream's answer is broken");
+        return Progress::failed;
+      case http::BodyDecoder::State::more:
+      case http::BodyDecoder::State::end: break;
+    }
+    if (!step.content.empty()) {
+      piece = step.content;
+      piece_bytes_ = step.consumed;
+      return Progress::more;
+    }
+    input.consume(step.consumed);
+    if (step.state == http::BodyDecoder::State::more && step.consumed == 0) return Progress::more;
+  }
+  return Progress::done;
+}
+
+Task<Progress> Forwarding::deliver_rest() {
+  ByteBuffer& input = work_->input;
+  for (;;) {
+    std::span<char> room = input.prepare(std::min(read_bytes_, Workspace::kReadBytesMax - input.size()));
+    room = room.first(std::min(room.size(), Workspace::kReadBytesMax));
+    IoResult read = stream_->try_read(room);
+    if (read.status == IoStatus::would_block) {
+      // The upstream is slower than the client: what is here goes out before we wait (event streams live on that).
+      const bool flushed = co_await exchange_.flush();
+      if (!flushed) {
+        client_left();
+        co_return Progress::failed;
+      }
+      stream_->expire_after(upstream_.settings.idle_timeout);
+      read = co_await stream_->read_some(room);
+    }
+    if (read.ok()) {
+      stream_->never_expire();  // while we wait for the client
+      if (read.bytes == room.size()) read_bytes_ = std::min(read_bytes_ * 2, Workspace::kReadBytesMax);
+      input.commit(read.bytes);
+    } else if (read.status == IoStatus::closed && work_->decoder.end_of_input()) {
+      ended_by_close_ = true;
+      co_return Progress::done;
+    } else {
+      fail(ForwardStatus::broken, read.status == IoStatus::timed_out ? "the upstream fell silent within its answer"
+                                                                     : "the upstream closed the connection within its answer");
+      co_return Progress::failed;
+    }
+    std::string_view piece;
+    Progress progress = next_piece(piece);
+    while (progress == Progress::more && !piece.empty()) {
+      const bool written = co_await exchange_.write(piece);
+      if (!written) {
+        client_left();
+        co_return Progress::failed;
+      }
+      progress = next_piece(piece);
+    }
+    if (progress != Progress::more) co_return progress;
+  }
+}
+
+void Forwarding::client_left() { fail(ForwardStatus::client_gone, "the client went away within the answer"); }
+
+bool Forwarding::is_reusable() const noexcept {
+  return work_->head.keep_alive && answer_framing() != Framing::until_close && !is_early_ && !ended_by_close_ &&
+         body_ == http::BodyState::end && pending_.empty() && work_->input.empty() && !stream_->has_buffered_input();
+}
+
+void Forwarding::complete() {
+  result_.status = ForwardStatus::answered;
+  if (is_reusable()) {
+    upstream_.servers[server_]->pool.give(std::move(stream_));
+  } else {
+    // What an upstream sends behind its answer is nobody's (K28).
+    stream_->abort();
+    stream_.reset();
+  }
+}
+
+}  // namespace sallyport::upstream

@@ -1,0 +1,53 @@
+// New connections to one server: name, TCP, TLS, all within one deadline.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "transport/stream.hpp"
+#include "upstream/settings.hpp"
+
+namespace sallyport::upstream {
+
+// Belongs to one worker. Names are looked up by the resolver's thread, one lookup at a time however many requests wait for it;
+// an answer is good for kNameLife, and a failed lookup falls back on the last good one.
+class Connector {
+ public:
+  using Addresses = std::vector<boost::asio::ip::tcp::endpoint>;
+  static constexpr std::chrono::seconds kNameLife{30};
+  // How long one address of several may take before the next is tried (RFC 8305 §5; hazard O16).
+  static constexpr std::chrono::milliseconds kAttempt{250};
+  static constexpr std::size_t kAddressesMax = 16;
+
+  // `tls`: nullptr for clear text. Both references outlive *this.
+  Connector(const ServerSettings& server, ssl_ctx_st* tls, std::string tls_name, boost::asio::io_context& context,
+            transport::DeadlineWheel& wheel);
+  ~Connector();
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+
+  // Fault::timed_out; not_found (the name); unavailable (refused, unreachable); mismatch (the certificate is refused); broken (TLS).
+  [[nodiscard]] Task<Result<std::unique_ptr<transport::Stream>>> connect(std::chrono::milliseconds timeout);
+
+ private:
+  struct Lookup;
+  [[nodiscard]] Task<Result<void>> look_up(MonotonicTime deadline);
+  [[nodiscard]] Task<Result<transport::Socket>> connect_to_any(MonotonicTime deadline);
+  void begin_lookup();
+
+  const ServerSettings& server_;
+  ssl_ctx_st* tls_;
+  std::string tls_name_;
+  boost::asio::io_context& context_;
+  transport::DeadlineWheel& wheel_;
+  std::shared_ptr<Lookup> lookup_;  // shared with the resolver's handler, which may come back after *this is gone
+};
+
+}  // namespace sallyport::upstream

@@ -1,0 +1,58 @@
+// Upstream::forward(): the order of the steps.
+#include "upstream/forwarding.hpp"
+
+namespace sallyport::upstream {
+
+Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, http::Exchange& exchange, const AnswerPolicy& policy) {
+  Forwarding work(*impl_, request, exchange, policy);
+  Progress progress = work.gather_first_write();
+  if (progress == Progress::failed) co_return work.result();
+
+  // Ask: until an answer begins, or there is nothing left to try.
+  bool fresh = !work.take_kept_connection();
+  for (;;) {
+    if (fresh) {
+      progress = co_await work.connect();
+      if (progress == Progress::failed) co_return work.result();
+    }
+    progress = work.send_first_write();
+    if (progress == Progress::more) progress = co_await work.upload();
+    while ((progress == Progress::done && !work.has_answer()) || progress == Progress::more) {
+      const std::span<char> room = work.head_room();
+      const transport::IoResult read = co_await work.stream().read_some(room);
+      progress = work.take_head_bytes(read);
+    }
+    if (progress != Progress::lost) break;
+    if (!work.begin_retry()) {
+      work.give_up();
+      co_return work.result();
+    }
+    fresh = true;
+  }
+  if (progress == Progress::failed) co_return work.result();
+
+  // Answer: what came with the head leaves with the head.
+  work.start_answer();
+  std::string_view piece;
+  progress = work.next_piece(piece);
+  while (progress == Progress::more && !piece.empty()) {
+    const bool written = co_await exchange.write(piece);
+    if (!written) {
+      work.client_left();
+      co_return work.result();
+    }
+    progress = work.next_piece(piece);
+  }
+  if (progress == Progress::more) progress = co_await work.deliver_rest();
+  if (progress == Progress::failed) co_return work.result();
+
+  const bool finished = co_await exchange.finish();
+  if (finished) {
+    work.complete();
+  } else {
+    work.client_left();
+  }
+  co_return work.result();
+}
+
+}  // namespace sallyport::upstream

@@ -1,0 +1,114 @@
+// One request on its way to an upstream and its answer on the way back: the steps of Upstream::forward() and what they share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "upstream/upstream_impl.hpp"
+
+namespace sallyport::upstream {
+
+// How a step ended.
+enum class Progress : std::uint8_t {
+  done,    // the step is complete
+  more,    // it is not, and nothing is wrong
+  lost,    // the connection died before the first byte of an answer: a retry may be allowed
+  failed,  // result() says how
+};
+
+// Lives in the frame of Upstream::forward(). Steps that wait are coroutines; those of a small warm request are not.
+class Forwarding {
+ public:
+  Forwarding(Upstream::Impl& upstream, const identity::OutboundRequest& request, http::Exchange& exchange, const AnswerPolicy& policy);
+  ~Forwarding();
+  Forwarding(const Forwarding&) = delete;
+  Forwarding& operator=(const Forwarding&) = delete;
+
+  // Gathers what can be sent at once: the head, and what is here of the body. failed: the body is at fault already, and nobody was asked.
+  [[nodiscard]] Progress gather_first_write();
+  // A kept connection to the server whose turn it is; false when there is none.
+  [[nodiscard]] bool take_kept_connection();
+  // A new connection, to the next server in turn when one cannot be reached. done or failed.
+  [[nodiscard]] Task<Progress> connect();
+
+  // done: all was sent at once. more: upload() has to go on.
+  [[nodiscard]] Progress send_first_write();
+  // Sends the rest, and the body as the client brings it. done also when the final answer came early: has_answer() is true then.
+  [[nodiscard]] Task<Progress> upload();
+
+  // Where the answer's head is read to, and what the read brought: done when the final head is there.
+  [[nodiscard]] std::span<char> head_room();
+  [[nodiscard]] Progress take_head_bytes(transport::IoResult read);
+  [[nodiscard]] bool has_answer() const noexcept { return has_answer_; }
+  [[nodiscard]] transport::Stream& stream() noexcept { return *stream_; }
+
+  // Whether a lost connection may be followed by another attempt (RFC 9110 §9.2.2); prepares it.
+  [[nodiscard]] bool begin_retry();
+  // The outcome of a lost connection that is not followed by another.
+  void give_up();
+
+  // Starts the downstream answer.
+  void start_answer();
+  // The next piece of the answer's body that is in the buffer. done: the body is complete. more: see `piece`; when it is empty, more must
+  // be read. failed: broken framing.
+  [[nodiscard]] Progress next_piece(std::string_view& piece);
+  // Streams what is not in the buffer yet. done or failed.
+  [[nodiscard]] Task<Progress> deliver_rest();
+  // The client could not be written to: the upstream's connection goes with it (O11).
+  void client_left();
+  // After the exchange was finished: keeps the connection when it is clean.
+  void complete();
+
+  [[nodiscard]] const ForwardResult& result() const noexcept { return result_; }
+
+ private:
+  void choose(std::size_t server);
+  void fail(ForwardStatus status, std::string_view detail);
+  void fail_body(http::BodyState state);
+  void append_body(std::string_view piece);
+  // Puts what the client brought into pending_.
+  [[nodiscard]] Progress stage(const http::BodyPiece& piece);
+  // Sends pending_. done; or as take_head_bytes() when the upstream speaks first.
+  [[nodiscard]] Task<Progress> send_pending();
+  // Reads what the upstream said while the body was still being sent. more: nothing yet, or no final answer.
+  [[nodiscard]] Progress read_early_answer();
+  [[nodiscard]] Progress parse_head();
+  void await_answer();
+  [[nodiscard]] bool drops(const http::Field& field) const noexcept;
+  [[nodiscard]] http::AnswerBody answer_body() const noexcept;
+  [[nodiscard]] http::Framing answer_framing() const noexcept;
+  [[nodiscard]] bool is_reusable() const noexcept;
+
+  Upstream::Impl& upstream_;
+  const identity::OutboundRequest& request_;
+  http::Exchange& exchange_;
+  const AnswerPolicy& policy_;
+  std::unique_ptr<Workspace> work_;
+  std::unique_ptr<transport::Stream> stream_;
+  std::size_t server_ = 0;
+  std::vector<bool> tried_;  // servers that could not be reached; empty as long as all went well
+  ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, {}};
+
+  http::BodyState body_ = http::BodyState::end;  // how far the client's body has been read
+  std::string_view first_write_;
+  std::string_view pending_;      // what is to be sent next
+  std::uint64_t sent_bytes_ = 0;  // on this connection
+  bool replayable_ = true;        // all that was read of the body is still in first_write_
+  bool is_reused_ = false;
+  std::uint32_t retries_left_;
+
+  MonotonicTime began_{};
+  bool heard_ = false;  // a byte of an answer came
+  int informational_ = 0;
+  std::size_t head_bytes_ = 0;
+  bool has_answer_ = false;
+  bool is_early_ = false;  // the answer came before the body had been sent
+  bool ended_by_close_ = false;
+  std::size_t read_bytes_ = Workspace::kReadBytes;
+  std::size_t piece_bytes_ = 0;  // of the input that the last piece stands for
+};
+
+}  // namespace sallyport::upstream

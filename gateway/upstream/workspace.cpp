@@ -1,0 +1,26 @@
+#include "upstream/workspace.hpp"
+
+#include <utility>
+
+namespace sallyport::upstream {
+
+std::unique_ptr<Workspace> WorkspacePool::take() {
+  if (spare_.empty()) return std::make_unique<Workspace>();
+  std::unique_ptr<Workspace> workspace = std::move(spare_.back());
+  spare_.pop_back();
+  return workspace;
+}
+
+void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
+  if (spare_.size() >= kSpareMax) return;
+  workspace->input.clear();
+  workspace->output.clear();
+  workspace->head.fields.clear();
+  workspace->fields.clear();
+  // What one large exchange needed is not kept for the small ones.
+  if (workspace->input.capacity() > Workspace::kReadBytesMax) workspace->input.release();
+  if (workspace->output.capacity() > Workspace::kReadBytesMax) workspace->output.release();
+  spare_.push_back(std::move(workspace));
+}
+
+}  // namespace sallyport::upstream
