@@ -1,7 +1,9 @@
 // JSON lines, written by one thread: a worker never waits for a disk or a pipe.
 #pragma once
 
-#include <atomic>
+#include <array>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,41 +30,52 @@ struct LogSettings {
 };
 
 // Collects lines from any thread and writes them from its own. Bounded: what does not fit is dropped and counted, and the next line
-// that fits is preceded by one that says how many were lost.
+// that fits is preceded by {"event":"log_lines_lost","count":N}. A sink that fails (a full disk, a pipe without a reader) costs the lines
+// that were on their way, counted like the others; one that blocks costs what the queue cannot hold. Neither stops a caller or the process.
 class LineWriter {
  public:
   // Opens the sink; throws std::runtime_error naming the file when it cannot.
   LineWriter(const Sink& sink, std::size_t queue_bytes_max);
+  // Writes to a descriptor that stays the caller's: a duplicate is kept.
+  LineWriter(int descriptor, std::size_t queue_bytes_max);
+  LineWriter(const LineWriter&) = delete;
+  LineWriter& operator=(const LineWriter&) = delete;
   ~LineWriter();  // writes what is queued (for at most 1 s)
 
-  // `lines`: whole lines, each ending in '\n'. Never blocks on I/O.
+  // `lines`: whole lines, each ending in '\n'. Never waits for I/O. Those at the front that fit are taken, the others lost.
   void write(std::string_view lines);
-  [[nodiscard]] bool is_off() const noexcept { return off_; }
-  [[nodiscard]] std::uint64_t lost() const noexcept { return lost_.load(std::memory_order_relaxed); }
-  // For log rotation: opens the file again.
+  [[nodiscard]] bool is_off() const noexcept { return impl_ == nullptr; }
+  [[nodiscard]] std::uint64_t lost() const noexcept;
+  // For log rotation: opens the file again; nothing for other sinks. Throws std::runtime_error and stays with the old file when it cannot.
   void reopen();
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
-  bool off_ = false;
-  std::atomic<std::uint64_t> lost_{0};
+  static std::shared_ptr<Impl> start(std::shared_ptr<Impl> impl);
+  // Shared with the writing thread alone, which is left behind when a sink holds it beyond the last second.
+  std::shared_ptr<Impl> impl_;
 };
 
 // Builds one JSON line: {"ts":"2026-01-31T12:00:00.123456Z","level":"info","event":"listening",…}. Values are escaped; bytes that are no
-// UTF-8 become U+FFFD. Reuse one per thread and keep its capacity.
+// UTF-8, DEL and the C1 controls (which a terminal would obey) become U+FFFD. Names are ours and written as they are. Reuse one per thread
+// and keep its capacity.
 class LogLine {
  public:
   LogLine& begin(WallTime now, Level level, std::string_view event);
   LogLine& text(std::string_view name, std::string_view value);  // an empty value is written too
   LogLine& number(std::string_view name, std::int64_t value);
-  LogLine& decimal(std::string_view name, double value);         // three digits behind the point
+  LogLine& decimal(std::string_view name, double value);  // three digits behind the point; null when not finite
   LogLine& boolean(std::string_view name, bool value);
   // The finished line with its '\n'. Valid until the next begin().
   [[nodiscard]] std::string_view end();
 
  private:
+  void name(std::string_view name);
+
   std::string line_;
+  // The time up to the second as it was last printed, and that second.
+  std::array<char, 20> stamp_{};
+  std::chrono::sys_seconds stamped_ = std::chrono::sys_seconds::min();
 };
 
 // Operational events of the process: start, stop, reload, warnings. Any thread.

@@ -4,10 +4,12 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace sallyport::observe {
@@ -24,6 +26,7 @@ struct DurationHistogram {
 
 // A plain table: one thread writes, nobody else reads. The admin thread gets a copy by post (WorkerMetrics is copyable).
 // Labels are the names of configured things and words from fixed sets: never a raw path, subject or token.
+// Nothing allocates once a combination of labels has been seen.
 class WorkerMetrics {
  public:
   // `route` is the route's name, or "" when none matched; `method` a known method or "other".
@@ -32,7 +35,7 @@ class WorkerMetrics {
   void decision(std::string_view route, std::string_view method, std::string_view result, std::string_view reason);
   void connection_opened(std::string_view listener);
   void connection_closed(std::string_view listener);
-  void connection_refused(std::string_view listener);      // over the cap
+  void connection_refused(std::string_view listener);  // over the cap
   void handshake_failed(std::string_view listener);
   void malformed_request(std::string_view fault);
 
@@ -44,7 +47,46 @@ class WorkerMetrics {
 
  private:
   friend std::string exposition(const struct ProcessMetrics& process, const WorkerMetrics& sum);
-  // A request on a warm path must not allocate: look-ups are by string_view.
+
+  // Found by string_view, so that a look-up makes no string.
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+  };
+  template <class Value>
+  using Table = std::unordered_map<std::string, Value, Hash, std::equal_to<>>;
+  template <class Value>
+  static Value& at(Table<Value>& table, std::string_view key);
+
+  struct Answers {
+    std::string method;
+    int status = 0;
+    std::uint64_t count = 0;
+  };
+  struct Decisions {
+    std::string method;
+    std::string result;
+    std::string reason;
+    std::uint64_t count = 0;
+  };
+  // A route has few combinations of each: searched one by one.
+  struct RouteEntry {
+    std::vector<Answers> answers;
+    std::vector<Decisions> decisions;
+    DurationHistogram duration;
+    Answers& answered(std::string_view method, int status);
+    Decisions& decided(std::string_view method, std::string_view result, std::string_view reason);
+  };
+  struct ListenerEntry {
+    std::int64_t open = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t handshake_failures = 0;
+  };
+
+  Table<RouteEntry> routes_;
+  Table<DurationHistogram> upstreams_;
+  Table<ListenerEntry> listeners_;
+  Table<std::uint64_t> malformed_;
 };
 
 // What is known once per process.

@@ -12,6 +12,7 @@ class IdGenerator {
  public:
   IdGenerator();
   [[nodiscard]] std::uint64_t next() noexcept;
+
  private:
   std::array<std::uint64_t, 4> state_;
 };
@@ -35,6 +36,7 @@ class RequestId {
  public:
   explicit RequestId(IdGenerator& ids);
   [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), text_.size()}; }
+
  private:
   std::array<char, 32> text_;
 };

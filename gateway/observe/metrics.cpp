@@ -1,0 +1,207 @@
+#include "observe/metrics.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+namespace sallyport::observe {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+constexpr std::array<std::int64_t, kDurationBuckets.size()> bucket_microseconds() {
+  std::array<std::int64_t, kDurationBuckets.size()> bounds{};
+  for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i] = static_cast<std::int64_t>(kDurationBuckets[i] * 1e6 + 0.5);
+  return bounds;
+}
+
+constexpr auto kBucketMicroseconds = bucket_microseconds();
+
+ClientMetric counter(Labels labels, std::uint64_t value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.counter.value = static_cast<double>(value);
+  return metric;
+}
+
+ClientMetric gauge(Labels labels, double value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.gauge.value = value;
+  return metric;
+}
+
+ClientMetric histogram(Labels labels, const DurationHistogram& source) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < kDurationBuckets.size(); ++i) {
+    total += source.counts[i];
+    metric.histogram.bucket.push_back({total, kDurationBuckets[i]});
+  }
+  metric.histogram.sample_count = total + source.counts.back();  // the serializer adds the +Inf bucket from it
+  metric.histogram.sample_sum = static_cast<double>(source.sum_microseconds) / 1e6;
+  return metric;
+}
+
+// The families in the order they are exposed. One without a sample is left out: an empty family says nothing.
+class Families {
+ public:
+  std::vector<ClientMetric>& add(std::string name, std::string help, MetricType type) {
+    families_.push_back({std::move(name), std::move(help), type, {}});
+    return families_.back().metric;
+  }
+  void add(std::string name, std::string help, MetricType type, ClientMetric metric) {
+    add(std::move(name), std::move(help), type).push_back(std::move(metric));
+  }
+
+  [[nodiscard]] std::string text() {
+    for (MetricFamily& family : families_) {
+      std::ranges::sort(family.metric, {}, [](const ClientMetric& metric) -> const Labels& { return metric.label; });
+    }
+    std::erase_if(families_, [](const MetricFamily& family) { return family.metric.empty(); });
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, families_);
+    return std::move(out).str();
+  }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+void add_process(Families& families, const ProcessMetrics& process) {
+  families.add("sallyport_build_info", "The running version; always 1", MetricType::Gauge, gauge({{"version", process.version}}, 1));
+  families.add("process_start_time_seconds", "When the process started, in Unix time", MetricType::Gauge,
+               gauge({}, process.start_time_seconds));
+  families.add("sallyport_log_lines_lost_total", "Log lines that a full queue or a failing sink cost", MetricType::Counter,
+               counter({}, process.log_lines_lost));
+  auto& certificates =
+      families.add("sallyport_certificate_expiry_timestamp_seconds", "When a certificate ends, in Unix time", MetricType::Gauge);
+  for (const auto& [name, time] : process.certificate_expiry) certificates.push_back(gauge({{"name", name}}, time));
+  auto& reloads = families.add("sallyport_config_reload_total", "Configuration reloads by result", MetricType::Counter);
+  for (const auto& [result, count] : process.config_reloads) reloads.push_back(counter({{"result", result}}, count));
+}
+
+}  // namespace
+
+void DurationHistogram::observe(std::chrono::microseconds duration) noexcept {
+  const std::int64_t microseconds = std::max<std::int64_t>(duration.count(), 0);
+  std::size_t bucket = 0;
+  while (bucket < kBucketMicroseconds.size() && microseconds > kBucketMicroseconds[bucket]) ++bucket;
+  ++counts[bucket];
+  sum_microseconds += static_cast<std::uint64_t>(microseconds);
+}
+
+void DurationHistogram::add(const DurationHistogram& other) noexcept {
+  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+  sum_microseconds += other.sum_microseconds;
+}
+
+template <class Value>
+Value& WorkerMetrics::at(Table<Value>& table, std::string_view key) {
+  if (const auto found = table.find(key); found != table.end()) return found->second;
+  return table.try_emplace(std::string(key)).first->second;
+}
+
+WorkerMetrics::Answers& WorkerMetrics::RouteEntry::answered(std::string_view method, int status) {
+  for (Answers& entry : answers) {
+    if (entry.status == status && entry.method == method) return entry;
+  }
+  return answers.emplace_back(Answers{std::string(method), status, 0});
+}
+
+WorkerMetrics::Decisions& WorkerMetrics::RouteEntry::decided(std::string_view method, std::string_view result, std::string_view reason) {
+  for (Decisions& entry : decisions) {
+    if (entry.reason == reason && entry.result == result && entry.method == method) return entry;
+  }
+  return decisions.emplace_back(Decisions{std::string(method), std::string(result), std::string(reason), 0});
+}
+
+void WorkerMetrics::request(std::string_view route, std::string_view method, int status, std::chrono::microseconds duration) {
+  RouteEntry& entry = at(routes_, route);
+  ++entry.answered(method, status).count;
+  entry.duration.observe(duration);
+}
+
+void WorkerMetrics::upstream(std::string_view upstream, std::chrono::microseconds duration) { at(upstreams_, upstream).observe(duration); }
+
+void WorkerMetrics::decision(std::string_view route, std::string_view method, std::string_view result, std::string_view reason) {
+  ++at(routes_, route).decided(method, result, reason).count;
+}
+
+void WorkerMetrics::connection_opened(std::string_view listener) { ++at(listeners_, listener).open; }
+void WorkerMetrics::connection_closed(std::string_view listener) { --at(listeners_, listener).open; }
+void WorkerMetrics::connection_refused(std::string_view listener) { ++at(listeners_, listener).refused; }
+void WorkerMetrics::handshake_failed(std::string_view listener) { ++at(listeners_, listener).handshake_failures; }
+void WorkerMetrics::malformed_request(std::string_view fault) { ++at(malformed_, fault); }
+
+void WorkerMetrics::add(const WorkerMetrics& other) {
+  for (const auto& [name, theirs] : other.routes_) {
+    RouteEntry& ours = at(routes_, name);
+    for (const Answers& entry : theirs.answers) ours.answered(entry.method, entry.status).count += entry.count;
+    for (const Decisions& entry : theirs.decisions) ours.decided(entry.method, entry.result, entry.reason).count += entry.count;
+    ours.duration.add(theirs.duration);
+  }
+  for (const auto& [name, theirs] : other.upstreams_) at(upstreams_, name).add(theirs);
+  for (const auto& [name, theirs] : other.listeners_) {
+    ListenerEntry& ours = at(listeners_, name);
+    ours.open += theirs.open;
+    ours.refused += theirs.refused;
+    ours.handshake_failures += theirs.handshake_failures;
+  }
+  for (const auto& [fault, count] : other.malformed_) at(malformed_, fault) += count;
+  token_cache_hits += other.token_cache_hits;
+  token_cache_misses += other.token_cache_misses;
+  token_cache_entries += other.token_cache_entries;
+}
+
+std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) {
+  Families families;
+  add_process(families, process);
+
+  // Each family is filled before the next is begun: add() may move what it gave before.
+  auto& requests = families.add("sallyport_requests_total", "Answered requests by route, method and status", MetricType::Counter);
+  for (const auto& [route, entry] : sum.routes_) {
+    for (const auto& [method, status, count] : entry.answers) {
+      requests.push_back(counter({{"route", route}, {"method", method}, {"code", std::to_string(status)}}, count));
+    }
+  }
+  auto& durations =
+      families.add("sallyport_request_duration_seconds", "From a complete request head to the end of its answer", MetricType::Histogram);
+  for (const auto& [route, entry] : sum.routes_) {
+    if (!entry.answers.empty()) durations.push_back(histogram({{"route", route}}, entry.duration));
+  }
+  auto& upstreams = families.add("sallyport_upstream_duration_seconds", "From the request's sending to the upstream's answer head",
+                                 MetricType::Histogram);
+  for (const auto& [upstream, duration] : sum.upstreams_) upstreams.push_back(histogram({{"upstream", upstream}}, duration));
+  auto& decisions =
+      families.add("sallyport_auth_decisions_total", "Decisions by route, credential, result and reason", MetricType::Counter);
+  for (const auto& [route, entry] : sum.routes_) {
+    for (const auto& [method, result, reason, count] : entry.decisions) {
+      decisions.push_back(counter({{"route", route}, {"method", method}, {"result", result}, {"reason", reason}}, count));
+    }
+  }
+  auto& open = families.add("sallyport_connections", "Open client connections", MetricType::Gauge);
+  for (const auto& [listener, entry] : sum.listeners_) open.push_back(gauge({{"listener", listener}}, static_cast<double>(entry.open)));
+  auto& refused =
+      families.add("sallyport_connections_refused_total", "Connections closed because the listener was full", MetricType::Counter);
+  for (const auto& [listener, entry] : sum.listeners_) refused.push_back(counter({{"listener", listener}}, entry.refused));
+  auto& failures =
+      families.add("sallyport_tls_handshake_failures_total", "TLS handshakes that failed or took too long", MetricType::Counter);
+  for (const auto& [listener, entry] : sum.listeners_) failures.push_back(counter({{"listener", listener}}, entry.handshake_failures));
+  auto& malformed = families.add("sallyport_malformed_requests_total", "Requests refused before routing, by fault", MetricType::Counter);
+  for (const auto& [fault, count] : sum.malformed_) malformed.push_back(counter({{"fault", fault}}, count));
+  families.add("sallyport_token_cache_hits_total", "Tokens found already verified", MetricType::Counter, counter({}, sum.token_cache_hits));
+  families.add("sallyport_token_cache_misses_total", "Tokens that had to be verified", MetricType::Counter,
+               counter({}, sum.token_cache_misses));
+  families.add("sallyport_token_cache_entries", "Verified tokens remembered", MetricType::Gauge,
+               gauge({}, static_cast<double>(sum.token_cache_entries)));
+  return families.text();
+}
+
+}  // namespace sallyport::observe
