@@ -13,12 +13,12 @@ namespace sallyport::http {
 
 // Who is at the other end of the connection. Set once per connection; outlives its exchanges.
 struct Peer {
-  std::string_view listener;      // the listener's configured name
-  std::string_view address;       // the client's IP address as text, IPv4-mapped IPv6 as IPv4, without a zone
+  std::string_view listener{};  // the listener's configured name
+  std::string_view address{};   // the client's IP address as text, IPv4-mapped IPv6 as IPv4, without a zone
   std::uint16_t port = 0;
   bool is_tls = false;
-  std::string_view tls_version;   // "TLSv1.3" or empty
-  std::string_view server_name;   // SNI or empty
+  std::string_view tls_version{};  // "TLSv1.3" or empty
+  std::string_view server_name{};  // SNI or empty
 };
 
 enum class BodyState : std::uint8_t {

@@ -20,15 +20,16 @@ class Http1Exchange final : public Exchange {
 
   // What the parser fills before begin().
   [[nodiscard]] RequestHead& head() noexcept { return head_; }
-  // `after_head`: the bytes received behind the head; they stay where they are until the next begin(). `may_keep_alive` is false while draining.
+  // `after_head`: the bytes received behind the head; they stay where they are until the next begin(). `may_keep_alive` is false while
+  // draining.
   void begin(std::string_view after_head, bool may_keep_alive);
   // For bytes that are no request: there is no body to read, and the connection closes.
   void begin_refusal();
 
   // After the handler returned: the bytes behind this request that belong to the next one. At most one of the two is not empty.
   struct Leftover {
-    std::size_t of_input;         // still unread at the end of `after_head`
-    std::string_view of_exchange; // read later; valid until the next begin()
+    std::size_t of_input;          // still unread at the end of `after_head`
+    std::string_view of_exchange;  // read later; valid until the next begin()
   };
   [[nodiscard]] Leftover leftover() const noexcept;
   [[nodiscard]] bool finished() const noexcept { return finished_; }
@@ -54,7 +55,7 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] std::uint64_t bytes_out() const noexcept override { return bytes_out_; }
 
  private:
-  static constexpr std::size_t kCoalesceBytes = 16 * 1024;  // smaller pieces wait for each other: one TLS record, one system call
+  static constexpr std::size_t kCoalesceBytes = 16 * 1024;    // smaller pieces wait for each other: one TLS record, one system call
   static constexpr std::size_t kWritePieceBytes = 64 * 1024;  // what the write timeout is for
   static constexpr std::size_t kBodyReadBytes = 16 * 1024;
 
@@ -76,8 +77,8 @@ class Http1Exchange final : public Exchange {
 
   RequestHead head_;
   BodyDecoder decoder_;
-  std::string_view unread_;        // of after_head, or of body_input_
-  bool unread_is_input_ = true;    // unread_ lies in the connection's input buffer
+  std::string_view unread_;      // of after_head, or of body_input_
+  bool unread_is_input_ = true;  // unread_ lies in the connection's input buffer
   ByteBuffer body_input_;
   BodyState body_state_ = BodyState::more;
   MonotonicTime body_deadline_{};

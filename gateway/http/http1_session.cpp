@@ -6,14 +6,17 @@
 namespace sallyport::http {
 namespace {
 
-constexpr std::size_t kFirstReadBytes = 4 * 1024;             // most heads fit; larger ones grow the buffer
-constexpr std::size_t kLingerBytesMax = 64 * 1024;            // DESIGN §3.5 "Limits"
+constexpr std::size_t kFirstReadBytes = 4 * 1024;   // most heads fit; larger ones grow the buffer
+constexpr std::size_t kLingerBytesMax = 64 * 1024;  // DESIGN §3.5 "Limits"
 constexpr std::chrono::milliseconds kLingerTimeMax{1'000};
 
 class Http1Session {
  public:
   Http1Session(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state)
-      : stream_(stream), context_(context), state_(state), parser_(context.limits),
+      : stream_(stream),
+        context_(context),
+        state_(state),
+        parser_(context.limits),
         exchange_(stream, peer, context.limits, context.timeouts, context.clock) {}
 
   Task<void> run() {

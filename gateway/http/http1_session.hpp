@@ -31,7 +31,8 @@ struct SessionState {
 };
 
 // Runs until the connection ends. `stream` is past its handshake. Requests are answered in the order they came (pipelining); bytes after a
-// refused or closing request are never parsed. An exception of the handler closes this connection and goes on to the caller, which reports it.
+// refused or closing request are never parsed. An exception of the handler closes this connection and goes on to the caller, which reports
+// it.
 [[nodiscard]] Task<void> serve_http1(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state);
 
 }  // namespace sallyport::http

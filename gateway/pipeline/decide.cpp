@@ -91,8 +91,7 @@ Verdict decide(const http::RequestHead& request, std::string_view client_address
   }
 
   // Policy is judged on every request: the cache above remembers who somebody is, never what he may do.
-  authorize::Decision decision =
-      authorize::Authorizer::decide(found->route, route.policy, outcome, found->parameters, client_address, now);
+  authorize::Decision decision = authorize::Authorizer::decide(found->route, route.policy, outcome, found->parameters, client_address, now);
   const auto* verified = std::get_if<identity::IdentityPtr>(&outcome);
   if (explanation != nullptr) {
     std::optional<authorize::Subject> subject;

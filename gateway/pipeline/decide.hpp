@@ -18,7 +18,7 @@ struct Allowed {
 struct NotRouted {
   route::RouteOutcome outcome;  // NoRoute, MethodNotAllowed or UnknownMethod
 };
-struct BadRequest {             // two Authorization fields: 400 on every route
+struct BadRequest {  // two Authorization fields: 400 on every route
   std::string_view detail;
 };
 struct DeniedOn {

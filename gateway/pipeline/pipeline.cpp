@@ -51,7 +51,7 @@ Pipeline::Pipeline(const Surroundings& surroundings)
 }
 
 RequestRecord Pipeline::new_record(const http::Exchange& exchange) {
-  return RequestRecord{.id = observe::RequestId(ids_), .trace = observe::TraceContext(incoming_traceparent(exchange), ids_)};
+  return RequestRecord(observe::RequestId(ids_), observe::TraceContext(incoming_traceparent(exchange), ids_));
 }
 
 Task<void> Pipeline::handle(http::Exchange& exchange) {
@@ -148,7 +148,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
       .request_id = record.id.view(),
       .traceparent = record.trace.traceparent(),
   };
-  const auto built = identity::OutboundRequest::build(allowed.permit, route.outbound, road.snapshot->owned_names, request, context, head.bytes());
+  const auto built =
+      identity::OutboundRequest::build(allowed.permit, route.outbound, road.snapshot->owned_names, request, context, head.bytes());
   if (const auto* refused = std::get_if<identity::ClaimRefused>(&built)) {
     const Answer refusal = answer_for_refused_claim();
     record.decision = "refused";

@@ -14,16 +14,18 @@ namespace sallyport::pipeline {
 
 // Views into the exchange, the snapshot and static text; filled as the request goes along its road.
 struct RequestRecord {
+  RequestRecord(observe::RequestId request_id, observe::TraceContext trace_context) : id(request_id), trace(trace_context) {}
+
   observe::RequestId id;
   observe::TraceContext trace;
-  std::string_view route;            // empty: none matched
-  std::string_view upstream;         // "orders 127.0.0.1:9001" is two fields: name here, server below
+  std::string_view route;     // empty: none matched
+  std::string_view upstream;  // "orders 127.0.0.1:9001" is two fields: name here, server below
   std::string_view server;
   std::optional<std::chrono::microseconds> upstream_time;
-  int status = 0;                    // what the client was answered; 0: nothing
-  std::string_view decision;         // "allowed", "refused", "none"
-  std::string_view reason;           // a word from a fixed set; empty when allowed
-  std::string_view detail;           // for the audit log only
+  int status = 0;             // what the client was answered; 0: nothing
+  std::string_view decision;  // "allowed", "refused", "none"
+  std::string_view reason;    // a word from a fixed set; empty when allowed
+  std::string_view detail;    // for the audit log only
   std::string_view auth_method = "none";
   identity::IdentityPtr identity;
 };

@@ -38,8 +38,7 @@ std::string scope_parameter(const std::vector<std::string>& scopes) {
 Answer answer_for(const authorize::Denied& denied) {
   using Why = authorize::Denied::Why;
   switch (denied.why) {
-    case Why::no_credential:
-      return with_challenge(make(401, "no_credential", "This resource needs a credential."), "");
+    case Why::no_credential: return with_challenge(make(401, "no_credential", "This resource needs a credential."), "");
     case Why::credential_refused:
       return with_challenge(make(401, "credential_refused", "The credential was not accepted."), R"(, error="invalid_token")");
     case Why::ambiguous_credential: return answer_for_two_credentials();

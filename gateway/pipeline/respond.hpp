@@ -16,10 +16,10 @@ namespace sallyport::pipeline {
 // An answer of our own. Every one carries `Cache-Control: no-store` and X-Request-Id.
 struct Answer {
   int status = 500;
-  std::string_view title;    // static
-  std::string_view detail;   // static; for the client
+  std::string_view title;                                        // static
+  std::string_view detail;                                       // static; for the client
   std::vector<std::pair<std::string_view, std::string>> fields;  // beside the common ones
-  std::string_view reason;   // static word for logs and metrics
+  std::string_view reason;                                       // static word for logs and metrics
   bool close = false;
 };
 

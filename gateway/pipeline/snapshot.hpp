@@ -16,16 +16,16 @@ namespace sallyport::pipeline {
 
 struct Route {
   std::string name;
-  std::string source;                       // "policies/demo.yaml:12:5", for explain and GET /routes
+  std::string source;  // "policies/demo.yaml:12:5", for explain and GET /routes
   route::Match match;
   authenticate::CredentialPlan credentials;
   authorize::RoutePolicy policy;
   identity::OutboundPlan outbound;
-  std::size_t upstream = 0;                 // index into the worker's upstreams, in the order of the configuration
+  std::size_t upstream = 0;  // index into the worker's upstreams, in the order of the configuration
 };
 
 struct Snapshot {
-  std::vector<Route> routes;                // RouteTable's indices point here
+  std::vector<Route> routes;  // RouteTable's indices point here
   route::RouteTable table;
   identity::OwnedNames owned_names;
   std::vector<authenticate::IssuerPtr> issuers;

@@ -1,0 +1,67 @@
+// Snapshots for tests, without YAML: routes by pattern, one issuer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/snapshot.hpp"
+#include "support/token_factory.hpp"
+
+namespace sallyport::testing {
+
+inline authenticate::IssuerPtr test_issuer(std::string name, std::string iss, std::string audience, authenticate::Algorithm algorithm) {
+  authenticate::Expectations expected = expectations({algorithm});
+  expected.issuer = std::move(iss);
+  expected.audiences = {std::move(audience)};
+  auto issuer = std::make_shared<authenticate::Issuer>();
+  issuer->settings.name = std::move(name);
+  issuer->settings.expectations = std::move(expected);
+  issuer->settings.token_from = {authenticate::TokenPlace{}};
+  std::vector<std::string> warnings;
+  issuer->keys = std::make_shared<authenticate::KeySet>(need(authenticate::KeySet::from_jwks(test_key(algorithm).public_jwks, warnings)));
+  return issuer;
+}
+
+class SnapshotBuilder {
+ public:
+  // Returns the route, to be refined before build().
+  pipeline::Route& add(std::string name, std::string_view pattern, authorize::Access access) {
+    pipeline::Route route;
+    route.name = std::move(name);
+    route.source = "test.yaml:1:1";
+    route.match.path = need(route::PathPattern::parse(pattern));
+    route.policy.access = access;
+    route.credentials = plan();
+    route.outbound.headers = identity::default_identity_headers();
+    route.outbound.is_public = access == authorize::Access::public_;
+    routes_.push_back(std::move(route));
+    return routes_.back();
+  }
+  SnapshotBuilder& accept(authenticate::IssuerPtr issuer) {
+    issuers_.push_back(std::move(issuer));
+    return *this;
+  }
+  [[nodiscard]] authenticate::CredentialPlan plan() const {
+    return {{authenticate::CredentialPlan::Kind::jwt}, issuers_, {authenticate::TokenPlace{}}};
+  }
+  [[nodiscard]] pipeline::SnapshotPtr build() {
+    std::vector<route::Match> matches;
+    for (const pipeline::Route& route : routes_) matches.push_back(route.match);
+    route::RouteTable::Built built = route::RouteTable::build(std::move(matches));
+    if (!built.conflicts.empty()) throw std::runtime_error("test data: " + built.conflicts.front().detail);
+    return std::make_shared<pipeline::Snapshot>(pipeline::Snapshot{.routes = std::move(routes_),
+                                                                   .table = std::move(built.table),
+                                                                   .owned_names = identity::OwnedNames({}),
+                                                                   .issuers = issuers_,
+                                                                   .upstream_names = {"web"},
+                                                                   .any_credential = plan()});
+  }
+
+ private:
+  std::vector<authenticate::IssuerPtr> issuers_;
+  std::vector<pipeline::Route> routes_;
+};
+
+}  // namespace sallyport::testing

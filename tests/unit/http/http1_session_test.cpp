@@ -1,0 +1,405 @@
+#include "http/http1_session.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <thread>
+
+#include "base/task_group.hpp"
+#include "support/socket_client.hpp"
+
+namespace sallyport::http {
+namespace {
+
+using testing::SocketClient;
+
+// What the scripted handler does with a request, by its path.
+class ScriptedHandler final : public RequestHandler {
+ public:
+  Task<void> handle(Exchange& exchange) override {
+    const std::string path(exchange.request().target.path());
+    ++handled;
+    if (path == "/throw") throw std::runtime_error("the handler failed");
+    if (path == "/refuse") {
+      exchange.start(401, {}, {AnswerBody::Kind::sized, 2});
+      static_cast<void>(co_await exchange.write("no"));
+      static_cast<void>(co_await exchange.finish());
+      co_return;
+    }
+    if (path == "/cut") {
+      exchange.start(200, {}, {AnswerBody::Kind::sized, 10});
+      static_cast<void>(co_await exchange.write("half"));
+      static_cast<void>(co_await exchange.flush());
+      exchange.abort();
+      co_return;
+    }
+    if (path == "/short") {
+      exchange.start(200, {}, {AnswerBody::Kind::sized, 10});
+      static_cast<void>(co_await exchange.write("half"));
+      static_cast<void>(co_await exchange.finish());
+      co_return;
+    }
+    if (path == "/empty") {
+      exchange.start(204, {}, {});
+      static_cast<void>(co_await exchange.finish());
+      co_return;
+    }
+    std::string body;
+    BodyPiece piece = co_await exchange.read_body();
+    while (piece.state == BodyState::more) {
+      body += piece.bytes;
+      piece = co_await exchange.read_body();
+    }
+    last_state = piece.state;
+    if (piece.state == BodyState::gone) co_return;
+    if (path == "/stream") {
+      exchange.start(200, {}, {AnswerBody::Kind::stream});
+      static_cast<void>(co_await exchange.write("one"));
+      static_cast<void>(co_await exchange.flush());
+      static_cast<void>(co_await exchange.write("two"));
+      static_cast<void>(co_await exchange.finish());
+      co_return;
+    }
+    if (path == "/large") body.assign(1'000'000, 'L');
+    const std::string answer = path + ":" + body;
+    exchange.start(200, {}, {AnswerBody::Kind::sized, answer.size()});
+    static_cast<void>(co_await exchange.write(answer));
+    static_cast<void>(co_await exchange.finish());
+  }
+
+  Task<void> refuse(Exchange& exchange, RequestFault fault, std::string_view) override {
+    ++refused;
+    const std::string_view why = name(fault);
+    exchange.start(status_of(fault), {}, {AnswerBody::Kind::sized, why.size()});
+    static_cast<void>(co_await exchange.write(why));
+    static_cast<void>(co_await exchange.finish());
+  }
+
+  std::atomic<int> handled{0};
+  std::atomic<int> refused{0};
+  std::atomic<BodyState> last_state{BodyState::end};
+};
+
+// A server on a free port in a thread of its own; each connection is served by serve_http1.
+class Http1SessionTest : public ::testing::Test {
+ protected:
+  void start() {
+    acceptor_.emplace(context_, boost::asio::ip::tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0));
+    port_ = acceptor_->local_endpoint().port();
+    tasks_.spawn(accept());
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~Http1SessionTest() override {
+    if (thread_.joinable()) {
+      boost::asio::post(context_, [this] {
+        acceptor_->close();
+        if (current_ != nullptr) current_->abort();
+        wheel_.stop();
+      });
+      thread_.join();
+    }
+  }
+
+  Task<void> accept() {
+    for (;;) {
+      auto result = co_await acceptor_->async_accept(as_result);
+      auto& [error, socket] = result;
+      if (error) co_return;
+      co_await serve(transport::Socket(std::move(socket)));
+    }
+  }
+  Task<void> serve(transport::Socket socket) {
+    transport::Stream stream(std::move(socket), wheel_);
+    current_ = &stream;
+    const Peer peer{.listener = "test", .address = "127.0.0.1"};
+    const SessionContext session{handler_, limits_, timeouts_, draining_, clock_};
+    SessionState state;
+    try {
+      co_await serve_http1(stream, peer, session, state);
+    } catch (const std::exception&) {
+      ++exceptions_;
+    }
+    current_ = nullptr;
+  }
+
+  static std::string get(std::string_view path, std::string_view more = "") {
+    return "GET " + std::string(path) + " HTTP/1.1\r\nHost: gateway.example\r\n" + std::string(more) + "\r\n";
+  }
+  // One answer with a Content-Length body.
+  static std::string read_answer(SocketClient& client) {
+    std::string text = client.read_until("\r\n\r\n");
+    const std::size_t at = text.find("Content-Length: ");
+    if (at == std::string::npos) return text;
+    std::size_t size = std::stoul(text.substr(at + 16));
+    char byte = 0;
+    while (size-- > 0 && ::recv(client.fd(), &byte, 1, 0) == 1) text += byte;
+    return text;
+  }
+
+  boost::asio::io_context context_{1};
+  transport::DeadlineWheel wheel_{context_};
+  TaskGroup tasks_{context_, [](std::string_view what) { ADD_FAILURE() << what; }};
+  std::optional<boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, Executor>> acceptor_;
+  transport::Stream* current_ = nullptr;
+  ScriptedHandler handler_;
+  Limits limits_;
+  Timeouts timeouts_;
+  Draining draining_;
+  SystemClock clock_;
+  std::atomic<int> exceptions_{0};
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+TEST_F(Http1SessionTest, KeepsTheConnectionForTheNextRequest) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/one"));
+  EXPECT_TRUE(read_answer(client).ends_with("/one:"));
+  client.send(get("/two"));
+  EXPECT_TRUE(read_answer(client).ends_with("/two:"));
+}
+
+TEST_F(Http1SessionTest, K17_AnswersPipelinedRequestsInOrder) {
+  start();
+  SocketClient client(port_);
+  std::string many;
+  for (int i = 0; i < 50; ++i) many += get("/n" + std::to_string(i));
+  client.send(many);
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(read_answer(client).ends_with("/n" + std::to_string(i) + ":")) << i;
+}
+
+TEST_F(Http1SessionTest, K17_ServesNothingAfterAMalformedRequest) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/one") + "GET /two HTTP/1.1\r\nBad Header: x\r\n\r\n" + get("/three"));
+  const std::string answers = client.read_to_end();
+  EXPECT_TRUE(client.closed());
+  EXPECT_NE(answers.find("/one:"), std::string::npos);
+  EXPECT_NE(answers.find("HTTP/1.1 400 "), std::string::npos);
+  EXPECT_EQ(answers.find("/three:"), std::string::npos);
+  EXPECT_EQ(handler_.handled, 1);
+}
+
+TEST_F(Http1SessionTest, K18_IgnoresWhatFollowsAClosingRequest) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/one", "Connection: close\r\n") + get("/two"));
+  const std::string answers = client.read_to_end();
+  EXPECT_NE(answers.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_EQ(answers.find("/two:"), std::string::npos);
+  EXPECT_EQ(handler_.handled, 1);
+}
+
+TEST_F(Http1SessionTest, K14_FramesTheBodyOfAGet) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/a", "Content-Length: 5\r\n") + "hello" + get("/b"));
+  EXPECT_TRUE(read_answer(client).ends_with("/a:hello"));
+  EXPECT_TRUE(read_answer(client).ends_with("/b:"));
+}
+
+TEST_F(Http1SessionTest, K15_NeverTakesTheBodyOfARefusedRequestForARequest) {
+  start();
+  SocketClient client(port_);
+  const std::string inner = get("/admin");
+  client.send(get("/refuse", "Content-Length: " + std::to_string(inner.size()) + "\r\n") + inner + get("/next"));
+  EXPECT_TRUE(read_answer(client).ends_with("no"));
+  EXPECT_TRUE(read_answer(client).ends_with("/next:"));
+  EXPECT_EQ(handler_.handled, 2);
+}
+
+TEST_F(Http1SessionTest, K15_ClosesWhenTheBodyOfARefusedRequestIsStillToCome) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/refuse", "Content-Length: 100\r\n") + "part");
+  const std::string answer = client.read_to_end();
+  EXPECT_NE(answer.find("HTTP/1.1 401 "), std::string::npos);
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(client.closed()) << "the answer must not be lost to a reset";
+}
+
+TEST_F(Http1SessionTest, I20_AsksForTheBodyOnlyWhenItIsRead) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/upload", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+  EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send("hello");
+  EXPECT_TRUE(read_answer(client).ends_with("/upload:hello"));
+}
+
+TEST_F(Http1SessionTest, I20_RefusesWithoutA100AndCloses) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/refuse", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+  const std::string answer = client.read_to_end();
+  EXPECT_EQ(answer.find("100 Continue"), std::string::npos);
+  EXPECT_NE(answer.find("HTTP/1.1 401 "), std::string::npos);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(Http1SessionTest, DecodesAChunkedBodyThatComesByteByByte) {
+  start();
+  SocketClient client(port_);
+  const std::string request =
+      get("/c", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-User-Id: admin\r\n\r\n";
+  for (const char byte : request) client.send({&byte, 1});
+  EXPECT_TRUE(read_answer(client).ends_with("/c:hello world"));
+  client.send(get("/next"));
+  EXPECT_TRUE(read_answer(client).ends_with("/next:"));
+}
+
+TEST_F(Http1SessionTest, LeavesThePipelinedRequestBehindALateBody) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/a", "Content-Length: 100000\r\n"));
+  client.send(std::string(100000, 'b') + get("/after"));
+  EXPECT_TRUE(read_answer(client).ends_with(":" + std::string(100000, 'b')));
+  EXPECT_TRUE(read_answer(client).ends_with("/after:"));
+}
+
+TEST_F(Http1SessionTest, M07_RefusesABodyOverTheLimitAndTakesOneAtIt) {
+  limits_.body_bytes_max = 10;
+  start();
+  SocketClient at_limit(port_);
+  at_limit.send(get("/a", "Content-Length: 10\r\nConnection: close\r\n") + "0123456789");
+  EXPECT_NE(at_limit.read_to_end().find("/a:0123456789"), std::string::npos);
+  SocketClient over(port_);
+  over.send(get("/a", "Content-Length: 11\r\nConnection: close\r\n") + "0123456789A");
+  over.read_to_end();
+  EXPECT_EQ(handler_.last_state, BodyState::too_large);
+}
+
+TEST_F(Http1SessionTest, ChunksAnAnswerOfUnknownLength) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/stream"));
+  const std::string answer = client.read_until("0\r\n\r\n");
+  EXPECT_NE(answer.find("Transfer-Encoding: chunked\r\n"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"));
+}
+
+TEST_F(Http1SessionTest, ClosesBehindAnAnswerOfUnknownLengthToHttp10) {
+  start();
+  SocketClient client(port_);
+  client.send("GET /stream HTTP/1.0\r\nHost: gateway.example\r\nConnection: keep-alive\r\n\r\n");
+  const std::string answer = client.read_to_end();
+  EXPECT_EQ(answer.find("chunked"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("\r\n\r\nonetwo"));
+}
+
+TEST_F(Http1SessionTest, KeepsAnHttp10ConnectionWhenAsked) {
+  start();
+  SocketClient client(port_);
+  client.send("GET /a HTTP/1.0\r\nHost: gateway.example\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_NE(read_answer(client).find("Connection: keep-alive\r\n"), std::string::npos);
+  client.send("GET /b HTTP/1.0\r\nHost: gateway.example\r\n\r\n");
+  EXPECT_TRUE(client.read_to_end().ends_with("/b:"));
+}
+
+TEST_F(Http1SessionTest, SendsNoBodyToHead) {
+  start();
+  SocketClient client(port_);
+  client.send("HEAD /a HTTP/1.1\r\nHost: gateway.example\r\n\r\n");
+  const std::string head = client.read_until("\r\n\r\n");
+  EXPECT_NE(head.find("Content-Length: 3\r\n"), std::string::npos);
+  client.send(get("/b"));
+  EXPECT_TRUE(client.read_until("\r\n").starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(Http1SessionTest, SendsNeitherBodyNorLengthWith204) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/empty"));
+  EXPECT_EQ(client.read_until("\r\n\r\n").find("Content-Length"), std::string::npos);
+}
+
+TEST_F(Http1SessionTest, O04_NeverLetsACutAnswerLookComplete) {
+  start();
+  for (const std::string path : {"/cut", "/short"}) {
+    SocketClient client(port_);
+    client.send(get(path));
+    const std::string answer = client.read_to_end();
+    EXPECT_FALSE(answer.ends_with("halfhalf")) << path;
+    EXPECT_LT(answer.size(), answer.find("\r\n\r\n") == std::string::npos ? 1 : answer.find("\r\n\r\n") + 4 + 10) << path;
+  }
+}
+
+TEST_F(Http1SessionTest, LosesOneConnectionWhenTheHandlerThrows) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/throw"));
+  EXPECT_EQ(client.read_to_end(), "");
+  SocketClient next(port_);
+  next.send(get("/fine"));
+  EXPECT_TRUE(read_answer(next).ends_with("/fine:"));
+  EXPECT_EQ(exceptions_, 1);
+}
+
+TEST_F(Http1SessionTest, M01_AnswersASlowHeadWith408WhateverDripsIn) {
+  timeouts_.header = std::chrono::milliseconds(300);
+  start();
+  SocketClient client(port_);
+  const std::string request = get("/slow");
+  const auto begun = std::chrono::steady_clock::now();
+  std::thread drip([&] {
+    for (std::size_t i = 0; i + 1 < request.size(); ++i) {
+      if (!client.send({&request[i], 1})) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      if (std::chrono::steady_clock::now() - begun > std::chrono::seconds(2)) return;
+    }
+  });
+  const std::string answer = client.read_until("\r\n\r\n");
+  const auto waited = std::chrono::steady_clock::now() - begun;
+  drip.join();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  EXPECT_GE(waited, std::chrono::milliseconds(300));
+  EXPECT_LT(waited, std::chrono::seconds(2));
+  EXPECT_EQ(handler_.handled, 0);
+}
+
+TEST_F(Http1SessionTest, M02_EndsASlowBodyAtItsDeadline) {
+  timeouts_.body = std::chrono::milliseconds(300);
+  start();
+  SocketClient client(port_);
+  client.send(get("/slow", "Content-Length: 1000\r\n") + "b");
+  client.read_until("\r\n\r\n");
+  EXPECT_EQ(handler_.last_state, BodyState::timed_out);
+}
+
+TEST_F(Http1SessionTest, M03_GivesUpOnAClientThatDoesNotRead) {
+  timeouts_.write = std::chrono::milliseconds(300);
+  start();
+  SocketClient client(port_);
+  const int small = 4096;
+  ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  for (int i = 0; i < 20; ++i) client.send(get("/large"));
+  // The server is one connection at a time: the next is served only when it has given up on the first.
+  SocketClient next(port_);
+  next.send(get("/fine"));
+  EXPECT_TRUE(read_answer(next).ends_with("/fine:"));
+}
+
+TEST_F(Http1SessionTest, M04_ClosesASilentConnection) {
+  timeouts_.idle = std::chrono::milliseconds(200);
+  start();
+  SocketClient client(port_);
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(Http1SessionTest, AnswersWithCloseWhileDraining) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/one"));
+  read_answer(client);
+  boost::asio::post(context_, [this] { draining_.value = true; });
+  client.send(get("/two"));
+  const std::string answer = client.read_to_end();
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("/two:"));
+  EXPECT_TRUE(client.closed());
+}
+
+}  // namespace
+}  // namespace sallyport::http
