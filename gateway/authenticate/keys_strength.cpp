@@ -1,6 +1,5 @@
 // Which keys are strong enough to serve (hazards D08-D10).
 #include <algorithm>
-#include <cstring>
 
 #include <openssl/core_names.h>
 
@@ -48,32 +47,23 @@ std::optional<std::string> rsa_weakness(const EVP_PKEY* pkey) {
   return std::nullopt;
 }
 
-// Points of small order: anyone can sign for them. The sign bit does not matter, the last two are other spellings of 0 and 1.
-bool has_small_order(std::array<unsigned char, 32> point) {
-  constexpr std::array<std::string_view, 7> kPoints{std::string_view("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-                                                                     "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-                                                                     32),
-                                                    std::string_view("\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-                                                                     "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-                                                                     32),
-                                                    std::string_view("\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5"
-                                                                     "\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
-                                                                     32),
-                                                    std::string_view("\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a"
-                                                                     "\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
-                                                                     32),
-                                                    std::string_view("\xec\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-                                                                     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-                                                                     32),
-                                                    std::string_view("\xed\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-                                                                     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-                                                                     32),
-                                                    std::string_view("\xee\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-                                                                     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-                                                                     32)};
-  point.back() &= 0x7F;
-  return std::any_of(kPoints.begin(), kPoints.end(),
-                     [&](std::string_view weak) { return std::memcmp(weak.data(), point.data(), point.size()) == 0; });
+// The points of order 1, 2, 4 and 8, whose signatures anyone can make: y as four little-endian words, without the sign bit. The last two
+// are other spellings of 0 and 1.
+bool has_small_order(const std::array<unsigned char, 32>& point) {
+  using Words = std::array<std::uint64_t, 4>;
+  constexpr std::uint64_t kOnes = ~std::uint64_t{0};
+  constexpr std::uint64_t kTop = kOnes >> 1;
+  constexpr std::array<Words, 7> kPoints{{{0, 0, 0, 0},
+                                          {1, 0, 0, 0},
+                                          {0xb027b2c28f95e826, 0xf098eff289f4c345, 0x3933c6d305acdfd5, 0x05fc536d880238b1},
+                                          {0x4fd84d3d706a17c7, 0x0f67100d760b3cba, 0xc6cc392cfa53202a, 0x7a03ac9277fdc74e},
+                                          {kOnes - 0x13, kOnes, kOnes, kTop},
+                                          {kOnes - 0x12, kOnes, kOnes, kTop},
+                                          {kOnes - 0x11, kOnes, kOnes, kTop}}};
+  Words words{};
+  for (std::size_t i = 0; i < point.size(); ++i) words[i / 8] |= std::uint64_t{point[i]} << (i % 8 * 8);
+  words[3] &= kTop;
+  return std::find(kPoints.begin(), kPoints.end(), words) != kPoints.end();
 }
 
 std::optional<std::string> ed25519_weakness(const EVP_PKEY* pkey) {
