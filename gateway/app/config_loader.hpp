@@ -1,23 +1,15 @@
-// YAML -> Settings, strictly. The only file that knows yaml-cpp.
+// YAML -> Settings, strictly (DESIGN §2.2, §2.3, §3.5 "Configuration"; hazards P).
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "app/problem.hpp"
 #include "app/settings.hpp"
+#include "app/yaml_reader.hpp"
 
 namespace sallyport::app {
-
-struct Problem {
-  std::string file;
-  int line = 0;    // from 1; 0 when the file as a whole is at fault
-  int column = 0;  // from 1
-  std::string message;  // what is wrong, what is expected
-  // "FILE:LINE:COLUMN: message"
-  [[nodiscard]] std::string text() const;
-  friend auto operator<=>(const Problem&, const Problem&) = default;
-};
 
 struct Loaded {
   std::optional<Settings> settings;  // only when there are no problems
@@ -26,7 +18,6 @@ struct Loaded {
 };
 
 // Reads the file, the policies it names, and every key, certificate and secret file. `environment` resolves ${NAME}.
-using Environment = std::optional<std::string> (*)(const std::string& name);
 [[nodiscard]] Loaded load_config(const std::string& path, Environment environment);
 [[nodiscard]] std::optional<std::string> process_environment(const std::string& name);
 

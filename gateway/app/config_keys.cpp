@@ -1,0 +1,192 @@
+#include "app/config_keys.hpp"
+
+#include <algorithm>
+
+#include "app/config_loader.hpp"
+
+namespace sallyport::app {
+namespace {
+
+// A later version that serves a key changes its line here, and shows the key in config/gateway.reference.yaml.
+constexpr Key kKeys[] = {
+    {"version"},
+    {"workers"},
+
+    {"listeners"},
+    {"listeners[].name"},
+    {"listeners[].address"},
+    {"listeners[].tls"},
+    {"listeners[].tls.certificates"},
+    {"listeners[].tls.certificates[].certificate_file"},
+    {"listeners[].tls.certificates[].key_file"},
+    {"listeners[].tls.min_version"},
+    {"listeners[].tls.client_ca_file", Support::refused},
+    {"listeners[].tls.client_certificate", Support::refused},
+    {"listeners[].proxy_protocol"},
+    {"listeners[].trusted_proxies"},
+    {"listeners[].limits"},
+    {"listeners[].limits.connections"},
+    {"listeners[].limits.header_bytes"},
+    {"listeners[].limits.header_fields"},
+    {"listeners[].limits.target_bytes"},
+    {"listeners[].limits.body_bytes"},
+    {"listeners[].timeouts"},
+    {"listeners[].timeouts.handshake"},
+    {"listeners[].timeouts.header"},
+    {"listeners[].timeouts.body"},
+    {"listeners[].timeouts.idle"},
+    {"listeners[].timeouts.write"},
+
+    {"admin"},
+    {"admin.address"},
+    {"admin.token_file"},
+
+    {"store", Support::checked, "nothing in this version keeps state: the store is not used yet"},
+    {"store.kind", Support::checked},
+    {"store.path", Support::checked},
+    {"store.redis", Support::refused},
+
+    {"issuers"},
+    {"issuers[].name"},
+    {"issuers[].issuer"},
+    {"issuers[].audiences"},
+    {"issuers[].algorithms"},
+    {"issuers[].keys"},
+    {"issuers[].keys.jwks_file"},
+    {"issuers[].keys.jwks_url", Support::refused},
+    {"issuers[].keys.pem_file"},
+    {"issuers[].keys.secret_file"},
+    {"issuers[].clock_tolerance"},
+    {"issuers[].max_age"},
+    {"issuers[].require_claims"},
+    {"issuers[].token_type"},
+    {"issuers[].token_from"},
+    {"issuers[].token_from[].header"},
+    {"issuers[].token_from[].cookie"},
+    {"issuers[].claims"},
+    {"issuers[].claims.roles"},
+    {"issuers[].claims.scopes"},
+
+    {"sessions", Support::checked, "this version has no sessions: no route accepts one"},
+    {"sessions.cookie", Support::checked},
+    {"sessions.cookie.name", Support::checked},
+    {"sessions.cookie.same_site", Support::checked},
+    {"sessions.idle_timeout", Support::checked},
+    {"sessions.absolute_timeout", Support::checked},
+
+    {"tokens", Support::refused},
+
+    {"upstreams"},
+    {"upstreams[].name"},
+    {"upstreams[].servers"},
+    {"upstreams[].servers[].url"},
+    {"upstreams[].servers[].weight"},
+    {"upstreams[].balance"},
+    {"upstreams[].host"},
+    {"upstreams[].timeouts"},
+    {"upstreams[].timeouts.connect"},
+    {"upstreams[].timeouts.response"},
+    {"upstreams[].timeouts.idle"},
+    {"upstreams[].retries"},
+    {"upstreams[].health", Support::checked, "this version does not check the health of servers: every one counts as healthy"},
+    {"upstreams[].health.path", Support::checked},
+    {"upstreams[].health.interval", Support::checked},
+    {"upstreams[].health.healthy_after", Support::checked},
+    {"upstreams[].health.unhealthy_after", Support::checked},
+    {"upstreams[].tls"},
+    {"upstreams[].tls.ca_file"},
+    {"upstreams[].tls.server_name"},
+    {"upstreams[].tls.certificate_file"},
+    {"upstreams[].tls.key_file"},
+
+    {"policies"},
+
+    {"log"},
+    {"log.level"},
+    {"log.access"},
+    {"log.audit"},
+
+    {"shutdown"},
+    {"shutdown.drain_timeout"},
+
+    {"policies[].version"},
+    {"policies[].routes"},
+    {"policies[].routes[].name"},
+    {"policies[].routes[].match"},
+    {"policies[].routes[].match.host"},
+    {"policies[].routes[].match.path"},
+    {"policies[].routes[].match.methods"},
+    {"policies[].routes[].access"},
+    {"policies[].routes[].credentials"},
+    {"policies[].routes[].credentials[].jwt"},
+    {"policies[].routes[].require"},  // what `all`, `any` and `not` hold has the same path
+    {"policies[].routes[].require.all"},
+    {"policies[].routes[].require.any"},
+    {"policies[].routes[].require.not"},
+    {"policies[].routes[].require.scope"},
+    {"policies[].routes[].require.role"},
+    {"policies[].routes[].require.subject"},
+    {"policies[].routes[].require.issuer"},
+    {"policies[].routes[].require.network"},
+    {"policies[].routes[].require.method"},
+    {"policies[].routes[].require.max_auth_age"},
+    {"policies[].routes[].require.claim"},
+    {"policies[].routes[].require.claim.name"},
+    {"policies[].routes[].require.claim.pointer"},
+    {"policies[].routes[].require.claim.equals"},
+    {"policies[].routes[].require.claim.contains"},
+    {"policies[].routes[].require.claim.one_of"},
+    {"policies[].routes[].require.claim.exists"},
+    {"policies[].routes[].identity"},
+    {"policies[].routes[].identity.headers"},
+    {"policies[].routes[].forward_credentials"},
+    {"policies[].routes[].csrf"},
+    {"policies[].routes[].rewrite"},
+    {"policies[].routes[].rewrite.strip_prefix"},
+    {"policies[].routes[].upstream"},
+    {"policies[].routes[].establish", Support::refused},
+    {"policies[].routes[].websocket", Support::refused},
+};
+
+// Values that DESIGN knows and this version does not serve: each would promise more than is kept.
+struct LaterValue {
+  std::string_view path;
+  std::string_view value;
+};
+constexpr LaterValue kLaterValues[] = {
+    {"listeners[].proxy_protocol", "v1_v2"},
+    {"store.kind", "redis"},
+    {"upstreams[].balance", "least_requests"},
+    {"policies[].routes[].credentials[]", "session"},
+};
+
+}  // namespace
+
+std::vector<const Key*> keys_below(std::string_view path) {
+  std::vector<const Key*> keys;
+  for (const Key& key : kKeys) {
+    std::string_view rest = key.path;
+    if (!path.empty()) {
+      if (!rest.starts_with(path) || rest.size() <= path.size() || rest[path.size()] != '.') continue;
+      rest.remove_prefix(path.size() + 1);
+    }
+    if (rest.find('.') == std::string_view::npos) keys.push_back(&key);
+  }
+  return keys;
+}
+
+bool is_later_value(std::string_view path, std::string_view value) {
+  return std::any_of(std::begin(kLaterValues), std::end(kLaterValues),
+                     [&](const LaterValue& later) { return later.path == path && later.value == value; });
+}
+
+std::vector<std::string> known_keys() {
+  std::vector<std::string> keys;
+  for (const Key& key : kKeys) {
+    if (key.support == Support::served) keys.emplace_back(key.path);
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+}  // namespace sallyport::app

@@ -1,0 +1,233 @@
+#include "app/config_loader.hpp"
+
+#include <sched.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "app/config_files.hpp"
+#include "app/config_loading.hpp"
+
+namespace sallyport::app {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kFileBytesMax = YamlLimits{}.bytes_max;
+constexpr std::uint32_t kWorkersMax = 256;
+
+// The cores that this process may run on: a container often gets fewer than the machine has.
+std::uint32_t usable_cores() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  const int count = CPU_COUNT(&cores);
+  return count < 1 ? 1 : std::min(static_cast<std::uint32_t>(count), kWorkersMax);
+}
+
+void read_workers(Loading& loading, const Node& node) {
+  loading.settings.workers = usable_cores();
+  if (node.kind == Node::Kind::scalar && node.text == "auto") return;
+  if (node.kind == Node::Kind::scalar && !node.text.empty() && (node.text.front() < '0' || node.text.front() > '9')) {
+    loading.problems.error(node.at, fmt::format("{} stands here; expected auto, or a whole number from 1 to {}", shown(node), kWorkersMax));
+    return;
+  }
+  if (const auto workers = read_integer(loading.problems, node, 1, kWorkersMax))
+    loading.settings.workers = static_cast<std::uint32_t>(*workers);
+}
+
+void read_sink(Loading& loading, const MapReader& log, std::string_view key, observe::Sink& sink) {
+  const Node* node = log.find(key);
+  if (node == nullptr) return;
+  if (node->kind == Node::Kind::scalar) {
+    using Kind = observe::Sink::Kind;
+    static constexpr std::pair<std::string_view, Kind> kWords[] = {
+        {"off", Kind::off}, {"stdout", Kind::standard_output}, {"stderr", Kind::standard_error}};
+    for (const auto& [word, kind] : kWords) {
+      if (node->text == word) {
+        sink.kind = kind;
+        return;
+      }
+    }
+  }
+  const auto path = read_text(loading.problems, *node, "stdout, stderr, off or the path of a file");
+  if (!path) return;
+  sink.kind = observe::Sink::Kind::file;
+  sink.path = resolve(*node->at.source, *path);
+  std::error_code ignored;
+  const std::filesystem::path folder = std::filesystem::path(sink.path).parent_path();
+  if (std::filesystem::is_directory(sink.path, ignored)) {
+    loading.problems.error(node->at, fmt::format("{} is a directory; expected stdout, stderr, off or the path of a file", shown(*node)));
+  } else if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    loading.problems.error(node->at, fmt::format("the folder of {} does not exist", shown(*node)));
+  }
+}
+
+void read_log(Loading& loading, const Node& node) {
+  using observe::Level;
+  const MapReader log(loading.problems, node, "log");
+  static const Words<Level> kLevels = {
+      {"debug", Level::debug}, {"info", Level::info}, {"warning", Level::warning}, {"error", Level::error}};
+  if (const Node* level = log.find("level")) {
+    if (const auto value = read_keyword(loading.problems, *level, log.path_of("level"), kLevels)) loading.settings.log.level = *value;
+  }
+  read_sink(loading, log, "access", loading.settings.log.access);
+  read_sink(loading, log, "audit", loading.settings.log.audit);
+}
+
+void read_shutdown(Loading& loading, const Node& node) {
+  const MapReader shutdown(loading.problems, node, "shutdown");
+  if (const Node* timeout = shutdown.find("drain_timeout")) {
+    if (const auto value = read_duration(loading.problems, *timeout, {milliseconds(0), hours(1)})) loading.settings.drain_timeout = *value;
+  }
+}
+
+// The form alone: nothing uses the store yet (config_keys.cpp).
+void check_store(Loading& loading, const Node& node) {
+  const MapReader store(loading.problems, node, "store");
+  static const Words<int> kKinds = {{"embedded", 0}};
+  if (const Node* kind = store.require("kind", "embedded")) static_cast<void>(read_keyword(loading.problems, *kind, "store.kind", kKinds));
+  if (const Node* path = store.find("path")) static_cast<void>(read_text(loading.problems, *path, "the path of a file"));
+}
+
+// The form alone: there are no sessions yet (config_keys.cpp).
+void check_sessions(Loading& loading, const Node& node) {
+  Problems& problems = loading.problems;
+  const MapReader sessions(problems, node, "sessions");
+  for (const std::string_view key : {"idle_timeout", "absolute_timeout"}) {
+    if (const Node* timeout = sessions.find(key)) static_cast<void>(read_duration(problems, *timeout, {seconds(1), hours(24 * 366)}));
+  }
+  const Node* cookie_node = sessions.find("cookie");
+  if (cookie_node == nullptr) return;
+  const MapReader cookie(problems, *cookie_node, "sessions.cookie");
+  static const Words<int> kSameSite = {{"Strict", 0}, {"Lax", 1}, {"None", 2}};
+  if (const Node* same_site = cookie.find("same_site"))
+    static_cast<void>(read_keyword(problems, *same_site, "sessions.cookie.same_site", kSameSite));
+  if (const Node* name = cookie.find("name")) {
+    const auto text = read_text(problems, *name, "the name of a cookie");
+    if (text && !text->starts_with("__Host-")) {
+      problems.error(name->at,
+                     fmt::format("{} does not begin with '__Host-', which keeps other sites from setting the cookie", shown(*name)));
+    }
+  }
+}
+
+bool is_version_1(Loading& loading, const MapReader& file) {
+  const Node* version = file.require("version", "1");
+  return version != nullptr && read_integer(loading.problems, *version, 1, 1).has_value();
+}
+
+// Only what was read may be referred to: names first, then those who use them.
+void read_top(Loading& loading, const Node& root) {
+  const MapReader top(loading.problems, root, "");
+  if (!top.is_map()) return;
+  static_cast<void>(is_version_1(loading, top));
+  loading.settings.workers = usable_cores();
+  if (const Node* node = top.find("workers")) read_workers(loading, *node);
+  if (const Node* node = top.require("listeners", "a list of listeners, each with a name and an address")) read_listeners(loading, *node);
+  if (const Node* node = top.find("admin")) read_admin(loading, *node);
+  if (const Node* node = top.find("store")) check_store(loading, *node);
+  if (const Node* node = top.find("issuers")) read_issuers(loading, *node);
+  if (const Node* node = top.find("sessions")) check_sessions(loading, *node);
+  if (const Node* node = top.require("upstreams", "a list of upstreams, each with a name and servers")) read_upstreams(loading, *node);
+  if (const Node* node = top.find("log")) read_log(loading, *node);
+  if (const Node* node = top.find("shutdown")) read_shutdown(loading, *node);
+  if (const Node* node = top.require("policies", "a list of policy files or patterns like policies/*.yaml")) read_policies(loading, *node);
+}
+
+// An upstream that is this gateway would go round in circles, with our own headers on the second round.
+void check_loops(Loading& loading) {
+  for (const KnownServer& server : loading.servers) {
+    for (const KnownEndpoint& own : loading.endpoints) {
+      const bool is_loopback = server.host == "localhost" || server.host.starts_with("127.") || server.host == "::1";
+      const bool is_any = server.host == "0.0.0.0" || server.host == "::";
+      const bool is_own = server.host == own.endpoint.host || (own.endpoint.is_any && (is_loopback || is_any)) ||
+                          (own.endpoint.is_loopback && (is_any || server.host == "localhost"));
+      if (is_own && server.port == own.endpoint.port) {
+        loading.problems.error(server.at,
+                               fmt::format("this server is the gateway's own {}: requests would go round in circles", own.owner));
+      }
+    }
+  }
+}
+
+void check_upstreams_are_used(Loading& loading) {
+  for (const KnownUpstream& upstream : loading.upstreams) {
+    if (!upstream.is_used) loading.problems.warning(upstream.at, fmt::format("no route uses the upstream '{}'", upstream.name));
+  }
+}
+
+// Joins what was read; the last problems show up here, because only all routes together can conflict.
+pipeline::SnapshotPtr compile(Loading& loading) {
+  std::vector<route::Match> matches;
+  std::vector<std::string> identity_headers;
+  for (const pipeline::Route& route : loading.routes) {
+    matches.push_back(route.match);
+    for (const identity::IdentityHeader& header : route.outbound.headers) identity_headers.push_back(header.name);
+  }
+  route::RouteTable::Built built = route::RouteTable::build(std::move(matches));
+  for (const route::RouteConflict& conflict : built.conflicts) {
+    const pipeline::Route& other = loading.routes[conflict.other];
+    loading.problems.error(loading.route_places[conflict.route],
+                           conflict.route == conflict.other
+                               ? fmt::format("route '{}' {}", loading.routes[conflict.route].name, conflict.detail)
+                               : fmt::format("route '{}' and route '{}' ({}): {}", loading.routes[conflict.route].name, other.name,
+                                             other.source, conflict.detail));
+  }
+  if (loading.problems.has_errors()) return nullptr;
+
+  std::vector<authenticate::IssuerPtr> issuers;
+  for (const KnownIssuer& known : loading.issuers) issuers.push_back(known.issuer);
+  std::vector<std::string> upstream_names;
+  for (const KnownUpstream& known : loading.upstreams) upstream_names.push_back(known.name);
+  authenticate::CredentialPlan every = plan_credentials(issuers);
+  return std::make_shared<const pipeline::Snapshot>(pipeline::Snapshot{std::move(loading.routes), std::move(built.table),
+                                                                       identity::OwnedNames(identity_headers), std::move(issuers),
+                                                                       std::move(upstream_names), std::move(every)});
+}
+
+}  // namespace
+
+std::optional<Node> read_source(Loading& loading, const std::string& name, const std::optional<Place>& named_at) {
+  const std::filesystem::path path(name);
+  const Source& source = loading.sources.emplace_back(Source{name, path.parent_path().string()});
+  const Result<std::string> content = read_regular_file(name, kFileBytesMax);
+  if (!content) {
+    const Place whole_file{&source, 0, 0};
+    loading.problems.error(named_at.value_or(whole_file), fmt::format("the file {} cannot be read: {}", name, content.error().detail));
+    return std::nullopt;
+  }
+  return read_yaml(*content, source, loading.environment, loading.problems);
+}
+
+Loaded load_config(const std::string& path, Environment environment) {
+  Loading loading(environment);
+  const std::optional<Node> root = read_source(loading, path, std::nullopt);
+  pipeline::SnapshotPtr snapshot;
+  if (root) {
+    read_top(loading, *root);
+    check_loops(loading);
+    check_upstreams_are_used(loading);
+    snapshot = compile(loading);
+  }
+  Loaded loaded;
+  if (!loading.problems.has_errors() && snapshot) {
+    loading.settings.snapshot = std::move(snapshot);
+    loaded.settings = std::move(loading.settings);
+  }
+  loaded.problems = loading.problems.take_errors();
+  loaded.warnings = loading.problems.take_warnings();
+  return loaded;
+}
+
+std::optional<std::string> process_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return std::string(value);
+}
+
+}  // namespace sallyport::app

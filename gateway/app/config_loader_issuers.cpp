@@ -1,0 +1,302 @@
+// The section `issuers`.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "app/config_files.hpp"
+#include "app/config_loading.hpp"
+#include "base/text.hpp"
+#include "identity/owned_names.hpp"
+
+namespace sallyport::app {
+namespace {
+
+using authenticate::Algorithm;
+using authenticate::KeyFile;
+using authenticate::TokenPlace;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr seconds kDefaultTolerance{5};
+constexpr std::string_view kEdge = "edge";  // the issuer of the tokens that the gateway itself issues (DESIGN §2.3)
+constexpr std::size_t kKeyFileBytesMax = 1024 * 1024;
+
+// Where messages about an issuer's settings point to, as long as they are needed.
+struct IssuerNodes {
+  const Node* algorithms = nullptr;
+  const Node* key_file = nullptr;
+};
+
+// A list of different, non-empty texts.
+std::vector<std::string> read_texts(Problems& problems, const Node& node, std::string_view expected) {
+  std::vector<std::string> texts;
+  for (const Node* item : read_list(problems, node, expected)) {
+    auto text = read_text(problems, *item, expected);
+    if (!text) continue;
+    if (std::ranges::find(texts, *text) != texts.end()) problems.error(item->at, fmt::format("{} stands in the list twice", shown(*item)));
+    texts.push_back(std::move(*text));
+  }
+  return texts;
+}
+
+std::string all_algorithm_names() {
+  std::string names;
+  for (std::size_t i = 0; i < authenticate::kAlgorithmCount; ++i) {
+    names += (i == 0 ? "" : ", ") + std::string(authenticate::name(static_cast<Algorithm>(i)));
+  }
+  return names;
+}
+
+std::vector<Algorithm> read_algorithms(Problems& problems, const Node& node) {
+  std::vector<Algorithm> algorithms;
+  const Node* symmetric = nullptr;
+  const Node* asymmetric = nullptr;
+  for (const Node* item : read_list(problems, node, "a list of algorithms like [ES256, RS256]")) {
+    const auto text = read_text(problems, *item, "the name of an algorithm");
+    if (!text) continue;
+    const auto algorithm = authenticate::parse_algorithm(*text);
+    if (!algorithm) {
+      problems.error(item->at, equals_ignoring_case(*text, "none")
+                                   ? std::string("'none' would accept tokens that nobody signed; expected one of: ") + all_algorithm_names()
+                                   : fmt::format("{} is no algorithm; expected one of: {}", shown(*item), all_algorithm_names()));
+      continue;
+    }
+    if (std::ranges::find(algorithms, *algorithm) != algorithms.end()) {
+      problems.error(item->at, fmt::format("{} stands in the list twice", shown(*item)));
+    }
+    algorithms.push_back(*algorithm);
+    (authenticate::is_symmetric(*algorithm) ? symmetric : asymmetric) = item;
+  }
+  if (symmetric != nullptr && asymmetric != nullptr) {
+    problems.error(symmetric->at, fmt::format("{} stands beside {}: with both, a public key could pass for a shared secret; "
+                                              "expected shared-secret (HS*) or public-key algorithms alone",
+                                              shown(*symmetric), shown(*asymmetric)));
+  }
+  return algorithms;
+}
+
+std::optional<KeyFile> read_key_file(Loading& loading, const Node& node, IssuerNodes& nodes) {
+  Problems& problems = loading.problems;
+  const MapReader keys(problems, node, "issuers[].keys");
+  if (!keys.is_map() || keys.has("jwks_url")) return std::nullopt;  // reported
+  static constexpr std::pair<std::string_view, KeyFile::Kind> kKinds[] = {
+      {"jwks_file", KeyFile::Kind::jwks_file}, {"pem_file", KeyFile::Kind::pem_file}, {"secret_file", KeyFile::Kind::secret_file}};
+  std::optional<KeyFile> file;
+  std::string_view first;
+  for (const auto& [key, kind] : kKinds) {
+    if (!keys.has(key)) continue;
+    if (!first.empty()) {
+      problems.error(keys.place_of(key), fmt::format("{} stands beside {}; expected one of jwks_file, pem_file, secret_file", key, first));
+      return std::nullopt;
+    }
+    first = key;
+    const Node* value = keys.find(key);
+    if (value == nullptr) continue;
+    const bool is_secret = kind == KeyFile::Kind::secret_file;
+    auto path = read_file_path(problems, *value, is_secret ? FileSecrecy::secret : FileSecrecy::public_);
+    if (!path) continue;
+    nodes.key_file = value;
+    file = KeyFile{kind, std::move(*path)};
+  }
+  if (first.empty()) problems.error(node.at, "issuers[].keys names no keys; expected one of jwks_file, pem_file, secret_file");
+  return file;
+}
+
+std::optional<TokenPlace> read_token_place(Problems& problems, const Node& node) {
+  constexpr std::string_view kExpected = "{ header: NAME } or { cookie: NAME }";
+  const MapReader place(problems, node, "issuers[].token_from[]");
+  if (!place.is_map()) return std::nullopt;
+  if (place.node().members.size() != 1) {
+    problems.error(node.at, fmt::format("one place is one key; expected {}", kExpected));
+    return std::nullopt;
+  }
+  const bool is_header = place.has("header");
+  const Node* name_node = place.find(is_header ? "header" : "cookie");
+  if (name_node == nullptr) return std::nullopt;
+  const auto name = read_text(problems, *name_node, is_header ? "the name of a header" : "the name of a cookie");
+  if (!name) return std::nullopt;
+  if (!is_token(*name)) {
+    problems.error(name_node->at, fmt::format("{} is no name of a header or cookie (RFC 9110 §5.6.2)", shown(*name_node)));
+    return std::nullopt;
+  }
+  if (!is_header) {
+    problems.warning(name_node->at, "this version does not check requests that a cookie authenticates for CSRF: use SameSite cookies");
+    return TokenPlace{TokenPlace::Kind::cookie, *name};
+  }
+  if (equals_ignoring_case(*name, "Authorization")) return TokenPlace{TokenPlace::Kind::authorization, {}};
+  if (identity::OwnedNames::is_reserved(*name)) {
+    problems.error(name_node->at,
+                   fmt::format("{} is a reserved header; expected Authorization or a header of your own", shown(*name_node)));
+    return std::nullopt;
+  }
+  return TokenPlace{TokenPlace::Kind::header, to_lower(*name)};
+}
+
+std::vector<TokenPlace> read_token_places(Problems& problems, const Node& node) {
+  std::vector<TokenPlace> places;
+  for (const Node* item : read_list(problems, node, "a list of { header: NAME } or { cookie: NAME }")) {
+    const auto place = read_token_place(problems, *item);
+    if (!place) continue;
+    if (std::ranges::find(places, *place) != places.end()) problems.error(item->at, "this place stands in the list twice");
+    places.push_back(*place);
+  }
+  return places;
+}
+
+void read_pointer(Problems& problems, const MapReader& claims, std::string_view key, JsonPointer& pointer) {
+  const Node* node = claims.find(key);
+  if (node == nullptr) return;
+  const auto text = read_text(problems, *node, "a JSON pointer like /realm_access/roles");
+  if (!text) return;
+  const Result<JsonPointer> parsed = JsonPointer::parse(*text);
+  if (parsed) {
+    pointer = *parsed;
+  } else {
+    problems.error(node->at, fmt::format("{} is no JSON pointer: {}; expected something like /realm_access/roles", shown(*node),
+                                         parsed.error().detail));
+  }
+}
+
+void read_issuer_value(Loading& loading, const Node& node, authenticate::Expectations& expectations) {
+  Problems& problems = loading.problems;
+  const auto text = read_text(problems, node, "the `iss` value of its tokens, like https://issuer.example");
+  if (!text) return;
+  expectations.issuer = *text;
+  if (text->starts_with("http://"))
+    problems.warning(node.at, fmt::format("{} is http://: whoever is on the way can pass for it", shown(node)));
+  const auto without_slash = [](std::string_view iss) { return iss.ends_with('/') ? iss.substr(0, iss.size() - 1) : iss; };
+  for (const KnownIssuer& other : loading.issuers) {
+    if (other.iss == *text) {
+      problems.error(node.at, fmt::format("the issuer '{}' has the same `iss` value; a token must belong to one issuer", other.name));
+    } else if (!other.iss.empty() && without_slash(other.iss) == without_slash(*text)) {
+      problems.warning(node.at, fmt::format("differs from the `iss` of '{}' in a trailing slash alone; they are two issuers", other.name));
+    }
+  }
+}
+
+std::string read_issuer_name(Loading& loading, const Node& node) {
+  auto name = read_name(loading.problems, node);
+  if (!name) return {};
+  if (*name == kEdge) loading.problems.error(node.at, "the name 'edge' is taken by the gateway's own tokens; expected another name");
+  if (find_issuer(loading, *name) != nullptr)
+    loading.problems.error(node.at, fmt::format("another issuer has the name {} already", shown(node)));
+  return *name;
+}
+
+// The parts that may be left out; each has its strict default.
+void read_optional_parts(Loading& loading, const MapReader& reader, authenticate::IssuerSettings& settings) {
+  Problems& problems = loading.problems;
+  authenticate::Expectations& expectations = settings.expectations;
+  if (const Node* node = reader.find("clock_tolerance")) {
+    const auto value = read_duration(problems, *node, {milliseconds(0), minutes(5)});
+    if (value) expectations.clock_tolerance = std::chrono::floor<seconds>(*value);
+  }
+  if (const Node* node = reader.find("max_age")) {
+    const auto value = read_duration(problems, *node, {seconds(1), std::chrono::hours(24 * 366)});
+    if (value) expectations.max_age = std::chrono::floor<seconds>(*value);
+  }
+  if (const Node* node = reader.find("require_claims")) {
+    expectations.require_claims = read_texts(problems, *node, "a list of claim names like [sub]");
+    std::erase(expectations.require_claims, "exp");  // always required
+  }
+  if (const Node* node = reader.find("token_type")) {
+    expectations.token_type = read_text(problems, *node, "the `typ` of its tokens, like at+jwt");
+  }
+  if (const Node* node = reader.find("token_from")) settings.token_from = read_token_places(problems, *node);
+  if (const Node* node = reader.find("claims")) {
+    const MapReader claims(problems, *node, "issuers[].claims");
+    read_pointer(problems, claims, "roles", expectations.roles);
+    read_pointer(problems, claims, "scopes", expectations.scopes);
+  }
+}
+
+// Private or shared keys stand in this text: JWK members, or a PEM block.
+bool holds_private_keys(std::string_view text) {
+  if (text.find("PRIVATE KEY-----") != std::string::npos) return true;
+  JsonLimits limits;
+  limits.bytes_max = kKeyFileBytesMax;
+  const Result<Json> document = Json::parse(text, limits);
+  const Json* keys = document ? document->find("keys") : nullptr;
+  if (keys == nullptr || keys->array() == nullptr) return false;
+  return std::ranges::any_of(*keys->array(), [](const Json& key) { return key.find("d") != nullptr || key.find("k") != nullptr; });
+}
+
+void check_key_file(Problems& problems, const Node& node, const KeyFile& file, const KnownIssuer& known) {
+  if (file.kind == KeyFile::Kind::secret_file) return;  // looked at when it was read
+  const Result<Secret> content = read_secret_file(file.path, kKeyFileBytesMax);
+  if (!content) return;  // load_issuer() has read it
+  if (!holds_private_keys({reinterpret_cast<const char*>(content->reveal().data()), content->size()})) return;
+  check_is_closed(problems, node, file.path);
+  if (known.issuer->keys->has_secrets()) return;
+  problems.warning(node.at, fmt::format("{} holds private keys, which verify nothing; expected the public halves alone", shown(node)));
+}
+
+void load_keys(Loading& loading, authenticate::IssuerSettings settings, const IssuerNodes& nodes, KnownIssuer& known) {
+  std::vector<std::string> warnings;
+  const KeyFile file = settings.keys;
+  Result<authenticate::IssuerPtr> issuer = authenticate::load_issuer(std::move(settings), warnings);
+  for (const std::string& warning : warnings) loading.problems.warning(nodes.key_file->at, warning);
+  if (!issuer) return loading.problems.error(nodes.key_file->at, issuer.error().detail);
+  known.issuer = std::move(*issuer);
+  check_key_file(loading.problems, *nodes.key_file, file, known);
+}
+
+void read_issuer(Loading& loading, const Node& node) {
+  Problems& problems = loading.problems;
+  const std::size_t errors_before = problems.error_count();
+  const MapReader reader(problems, node, "issuers[]");
+  IssuerNodes nodes;
+  authenticate::IssuerSettings settings{
+      {},
+      authenticate::Expectations{
+          {}, {}, {}, kDefaultTolerance, std::nullopt, {"sub"}, std::nullopt, JsonPointer::member("roles"), JsonPointer::member("scope")},
+      {},
+      {TokenPlace{TokenPlace::Kind::authorization, {}}}};
+  authenticate::Expectations& expectations = settings.expectations;
+
+  if (const Node* name = reader.require("name", "a name that routes refer to")) settings.name = read_issuer_name(loading, *name);
+  if (const Node* iss = reader.require("issuer", "the `iss` value of its tokens")) read_issuer_value(loading, *iss, expectations);
+  if (const Node* audiences = reader.require("audiences", "a list of `aud` values, one of which a token must have")) {
+    expectations.audiences = read_texts(problems, *audiences, "a list of `aud` values like [api]");
+  }
+  if (const Node* algorithms = reader.require("algorithms", "a list of algorithms like [ES256, RS256]")) {
+    expectations.algorithms = read_algorithms(problems, *algorithms);
+  }
+  std::optional<KeyFile> keys;
+  if (const Node* value = reader.require("keys", "one of jwks_file, pem_file, secret_file")) keys = read_key_file(loading, *value, nodes);
+  read_optional_parts(loading, reader, settings);
+
+  KnownIssuer known{settings.name, expectations.issuer, node.at, nullptr};
+  if (problems.error_count() == errors_before && keys) {
+    settings.keys = std::move(*keys);
+    load_keys(loading, std::move(settings), nodes, known);
+  }
+  loading.issuers.push_back(std::move(known));
+}
+
+}  // namespace
+
+void read_issuers(Loading& loading, const Node& node) {
+  for (const Node* issuer : read_list(loading.problems, node, "a list of issuers")) read_issuer(loading, *issuer);
+}
+
+const KnownIssuer* find_issuer(const Loading& loading, std::string_view name) {
+  const auto found = std::ranges::find(loading.issuers, name, &KnownIssuer::name);
+  return found == loading.issuers.end() ? nullptr : &*found;
+}
+
+authenticate::CredentialPlan plan_credentials(std::vector<authenticate::IssuerPtr> issuers) {
+  authenticate::CredentialPlan plan;
+  plan.kinds = {authenticate::CredentialPlan::Kind::jwt};
+  for (const authenticate::IssuerPtr& issuer : issuers) {
+    if (issuer == nullptr) continue;  // at fault, and reported
+    for (const TokenPlace& place : issuer->settings.token_from) {
+      if (std::ranges::find(plan.token_places, place) == plan.token_places.end()) plan.token_places.push_back(place);
+    }
+    plan.issuers.push_back(issuer);
+  }
+  return plan;
+}
+
+}  // namespace sallyport::app

@@ -1,0 +1,201 @@
+// The section `upstreams`.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "app/config_files.hpp"
+#include "app/config_loading.hpp"
+#include "base/text.hpp"
+#include "http/host.hpp"
+
+namespace sallyport::app {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr DurationRange kPhase{milliseconds(10), hours(24)};
+constexpr std::string_view kExpectedUrl = "http://HOST:PORT or https://HOST:PORT";
+
+// nullopt with the reason in `reason`.
+std::optional<upstream::ServerSettings> parse_url(std::string_view url, std::string& reason) {
+  upstream::ServerSettings server;
+  const std::size_t separator = url.find("://");
+  const std::string_view scheme = url.substr(0, separator);
+  if (separator == std::string_view::npos || (scheme != "http" && scheme != "https")) {
+    reason = "does not begin with http:// or https://";
+    return std::nullopt;
+  }
+  server.is_tls = scheme == "https";
+  std::string_view authority = url.substr(separator + 3);
+  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (authority.find_first_of("/?#") != std::string_view::npos) {
+    reason = "has a path or a query; a route's `rewrite` changes paths";
+    return std::nullopt;
+  }
+  if (authority.find('@') != std::string_view::npos) {
+    reason = "holds credentials";
+    return std::nullopt;
+  }
+  std::string host;
+  if (const Result<void> parsed = http::parse_host(authority, host); !parsed) {
+    reason = parsed.error().detail;
+    return std::nullopt;
+  }
+  // parse_host() took the port for checked: digits, and at most 65535.
+  const std::size_t colon = authority.find(':', authority.front() == '[' ? authority.find(']') : 0);
+  server.port = server.is_tls ? 443 : 80;
+  if (colon != std::string_view::npos) server.port = static_cast<std::uint16_t>(parse_decimal(authority.substr(colon + 1)).value_or(0));
+  server.host = host.front() == '[' ? host.substr(1, host.size() - 2) : host;
+  server.authority = authority;
+  return server;
+}
+
+void read_server(Loading& loading, const Node& node, upstream::UpstreamSettings& upstream) {
+  Problems& problems = loading.problems;
+  const MapReader reader(problems, node, "upstreams[].servers[]");
+  std::uint32_t weight = 1;
+  if (const Node* value = reader.find("weight")) {
+    if (const auto number = read_integer(problems, *value, 1, 1'000)) weight = static_cast<std::uint32_t>(*number);
+  }
+  const Node* url = reader.require("url", kExpectedUrl);
+  if (url == nullptr) return;
+  const auto text = read_text(problems, *url, kExpectedUrl);
+  if (!text) return;
+  std::string reason;
+  auto server = parse_url(*text, reason);
+  if (!server) return problems.error(url->at, fmt::format("{} {}; expected {}", shown(*url), reason, kExpectedUrl));
+  const auto is_same = [&](const upstream::ServerSettings& other) { return other.host == server->host && other.port == server->port; };
+  if (std::ranges::any_of(upstream.servers, is_same)) problems.error(url->at, fmt::format("{} stands in the list twice", shown(*url)));
+  server->weight = weight;
+  loading.servers.push_back({url->at, server->host, server->port});
+  upstream.servers.push_back(std::move(*server));
+}
+
+void read_timeouts(Problems& problems, const Node& node, upstream::UpstreamSettings& upstream) {
+  const MapReader reader(problems, node, "upstreams[].timeouts");
+  const std::pair<std::string_view, milliseconds*> phases[] = {
+      {"connect", &upstream.connect_timeout}, {"response", &upstream.response_timeout}, {"idle", &upstream.idle_timeout}};
+  for (const auto& [key, timeout] : phases) {
+    const Node* value = reader.find(key);
+    if (value == nullptr) continue;
+    if (const auto duration = read_duration(problems, *value, kPhase)) *timeout = *duration;
+  }
+}
+
+void read_client_certificate(Problems& problems, const MapReader& tls, transport::UpstreamTlsSettings& settings) {
+  const Node* certificate = tls.find("certificate_file");
+  const Node* key = tls.find("key_file");
+  if (tls.has("certificate_file") != tls.has("key_file")) {
+    const std::string_view there = tls.has("key_file") ? "key_file" : "certificate_file";
+    return problems.error(tls.place_of(there), fmt::format("{} stands alone; expected certificate_file and key_file together", there));
+  }
+  std::optional<std::string> certificate_path;
+  std::optional<std::string> key_path;
+  if (certificate != nullptr) certificate_path = read_file_path(problems, *certificate, FileSecrecy::public_);
+  if (key != nullptr) key_path = read_file_path(problems, *key, FileSecrecy::secret);
+  if (!certificate_path || !key_path) return;
+  transport::CertificateFiles files{std::move(*certificate_path), std::move(*key_path)};
+  check_certificate(problems, *certificate, *key, files);
+  settings.certificate = {std::move(files)};
+}
+
+void read_tls(Problems& problems, const Node& node, upstream::UpstreamSettings& upstream) {
+  const std::size_t errors_before = problems.error_count();
+  const MapReader tls(problems, node, "upstreams[].tls");
+  transport::UpstreamTlsSettings settings;
+  const Node* ca_file = tls.find("ca_file");
+  if (ca_file != nullptr) settings.ca_file = read_file_path(problems, *ca_file, FileSecrecy::public_).value_or("");
+  if (const Node* name = tls.find("server_name")) {
+    const auto text = read_text(problems, *name, "the name in the server's certificate");
+    std::string host;
+    if (text && (text->find(':') != std::string::npos || !http::parse_host(*text, host))) {
+      problems.error(name->at, fmt::format("{} is no host name; expected the name in the server's certificate", shown(*name)));
+    }
+    settings.server_name = host;
+  }
+  read_client_certificate(problems, tls, settings);
+  if (problems.error_count() == errors_before) {
+    if (const auto context = transport::make_tls_client_context(settings); !context) {
+      problems.error(ca_file != nullptr ? ca_file->at : node.at, context.error().detail);
+    }
+  }
+  upstream.tls = std::move(settings);
+}
+
+// The form alone (config_keys.cpp).
+void check_health(Problems& problems, const Node& node) {
+  const MapReader health(problems, node, "upstreams[].health");
+  if (const Node* path = health.require("path", "a path like /healthz")) {
+    const auto text = read_text(problems, *path, "a path like /healthz");
+    if (text && !text->starts_with('/')) problems.error(path->at, fmt::format("{} does not begin with '/'", shown(*path)));
+  }
+  if (const Node* interval = health.find("interval")) static_cast<void>(read_duration(problems, *interval, kPhase));
+  for (const std::string_view key : {"healthy_after", "unhealthy_after"}) {
+    if (const Node* value = health.find(key)) static_cast<void>(read_integer(problems, *value, 1, 1'000));
+  }
+}
+
+void read_choices(Problems& problems, const MapReader& reader, upstream::UpstreamSettings& upstream) {
+  static const Words<upstream::Balance> kBalance = {{"round_robin", upstream::Balance::round_robin}};
+  if (const Node* node = reader.find("balance")) {
+    if (const auto value = read_keyword(problems, *node, reader.path_of("balance"), kBalance)) upstream.balance = *value;
+  }
+  static const Words<bool> kHost = {{"client", false}, {"server", true}};
+  if (const Node* node = reader.find("host")) {
+    upstream.sends_server_host = read_keyword(problems, *node, reader.path_of("host"), kHost).value_or(false);
+  }
+  if (const Node* node = reader.find("retries")) {
+    if (const auto value = read_integer(problems, *node, 0, 1)) upstream.retries = static_cast<std::uint32_t>(*value);
+  }
+}
+
+// What only shows when the servers are known.
+void check_together(Problems& problems, const MapReader& reader, const upstream::UpstreamSettings& upstream) {
+  if (upstream.servers.empty()) return;
+  const bool is_tls = upstream.servers.front().is_tls;
+  if (!std::ranges::all_of(upstream.servers, [&](const auto& server) { return server.is_tls == is_tls; })) {
+    problems.warning(reader.place_of("servers"), "some servers are https and some http: a part of the requests goes in clear text");
+  } else if (upstream.tls && !is_tls) {
+    problems.error(reader.place_of("tls"), "tls stands here, but no server is https; expected https:// URLs");
+  }
+  const std::string& authority = upstream.servers.front().authority;
+  if (upstream.sends_server_host &&
+      !std::ranges::all_of(upstream.servers, [&](const auto& server) { return server.authority == authority; })) {
+    problems.error(reader.place_of("host"),
+                   "host: server is supported by this version for one server only; expected one server, or host: client");
+  }
+}
+
+void read_upstream(Loading& loading, const Node& node) {
+  Problems& problems = loading.problems;
+  const MapReader reader(problems, node, "upstreams[]");
+  upstream::UpstreamSettings upstream;
+  Place at = node.at;
+  if (const Node* name = reader.require("name", "a name that routes refer to")) {
+    at = name->at;
+    upstream.name = read_name(problems, *name).value_or("");
+    if (!upstream.name.empty() && std::ranges::find(loading.upstreams, upstream.name, &KnownUpstream::name) != loading.upstreams.end()) {
+      problems.error(name->at, fmt::format("another upstream has the name {} already", shown(*name)));
+    }
+  }
+  if (const Node* servers = reader.require("servers", "a list of { url: http://HOST:PORT }")) {
+    for (const Node* server : read_list(problems, *servers, "a list of { url: http://HOST:PORT }")) read_server(loading, *server, upstream);
+  }
+  read_choices(problems, reader, upstream);
+  if (const Node* timeouts = reader.find("timeouts")) read_timeouts(problems, *timeouts, upstream);
+  if (const Node* health = reader.find("health")) check_health(problems, *health);
+  if (const Node* tls = reader.find("tls")) read_tls(problems, *tls, upstream);
+  check_together(problems, reader, upstream);
+  loading.upstreams.push_back({upstream.name, at, false});
+  loading.settings.upstreams.push_back(std::move(upstream));
+}
+
+}  // namespace
+
+void read_upstreams(Loading& loading, const Node& node) {
+  for (const Node* upstream : read_list(loading.problems, node, "a list of upstreams, each with a name and servers"))
+    read_upstream(loading, *upstream);
+}
+
+}  // namespace sallyport::app
