@@ -50,8 +50,8 @@ def run_command(*arguments, stdin: str | None = None, environment: dict | None =
 class Gateway:
     """One process. `configuration` and `policies` are plain data: JSON is YAML."""
 
-    def __init__(self, folder: pathlib.Path, configuration: dict, policies: dict):
-        self.folder = folder
+    def __init__(self, folder: pathlib.Path, configuration: dict, policies: dict, open_files: int | None = None):
+        self.folder, self._open_files = folder, open_files
         self.config_file = folder / "gateway.yaml"
         self.config_file.write_text(json.dumps(configuration, indent=1))
         (folder / "policies.yaml").write_text(json.dumps(policies, indent=1))
@@ -63,8 +63,10 @@ class Gateway:
 
     def start(self) -> None:
         with open(self.output_file, "ab") as output:
-            self.process = subprocess.Popen([str(BINARY), "run", "--config", str(self.config_file)], stdout=output, stderr=output,
-                                            stdin=subprocess.DEVNULL)
+            command = [str(BINARY), "run", "--config", str(self.config_file)]
+            if self._open_files:
+                command = ["prlimit", f"--nofile={self._open_files}", *command]
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 20 * PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -183,7 +185,7 @@ class Stand:
     """An oracle, keys, certificates, and a gateway in front. `change(configuration, policies)` may alter the usual configuration, and
     `self.folder`, `self.oracle` and the keys exist when it is called."""
 
-    def __init__(self, change=None, oracle: Oracle | None = None):
+    def __init__(self, change=None, oracle: Oracle | None = None, open_files: int | None = None):
         self._temporary = tempfile.TemporaryDirectory(prefix="sallyport-test-")
         self.folder = pathlib.Path(self._temporary.name)
         self.oracle = oracle or Oracle()
@@ -194,7 +196,7 @@ class Stand:
         configuration, policies = self._configuration(admin_port), {"version": 1, "routes": copy.deepcopy(ROUTES)}
         if change:
             change(self, configuration, policies)
-        self.gateway = Gateway(self.folder, configuration, policies)
+        self.gateway = Gateway(self.folder, configuration, policies, open_files)
 
     def _make_keys(self) -> None:
         folder = self.folder / "keys"
@@ -265,6 +267,7 @@ class Stand:
 class GatewayCase(unittest.TestCase):
     """Tests that share one stand. Override `change` to alter its configuration."""
     maxDiff = None
+    open_files: int | None = None
     stand: Stand
 
     @classmethod
@@ -277,7 +280,7 @@ class GatewayCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.stand = Stand(cls.change, cls.make_oracle())
+        cls.stand = Stand(cls.change, cls.make_oracle(), cls.open_files)
         cls.gateway, cls.oracle = cls.stand.gateway, cls.stand.oracle
 
     @classmethod
