@@ -1,0 +1,52 @@
+// The admin listener's answers (DESIGN §3.3): GET and HEAD of /livez, /readyz, /metrics, /routes.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/secret.hpp"
+#include "base/task.hpp"
+#include "http/exchange.hpp"
+#include "observe/trace_context.hpp"
+
+namespace sallyport::admin {
+
+// What the application lends. Called on the admin listener's worker, once per request that asks for it; each must be set.
+struct Sources {
+  std::function<std::vector<std::string>()> why_not_ready;  // starting, draining; empty: ready. Text for operators
+  std::function<Task<std::string>()> metrics;               // Prometheus' text format 0.0.4, of all workers
+  std::function<Task<std::string>()> routes;                // JSON (route_list)
+};
+
+// Any Host is answered. With a token, everything but /livez and /readyz needs `Authorization: Bearer TOKEN`: 401 otherwise, before a path
+// is told from one that does not exist. Refusals are problem documents, and nothing may be cached.
+class AdminApi final : public http::RequestHandler {
+ public:
+  // `token`: nullopt only where the listener is reachable from this machine alone. Throws std::invalid_argument for an empty token or a
+  // source that is not set.
+  AdminApi(Sources sources, std::optional<Secret> token);
+
+  [[nodiscard]] Task<void> handle(http::Exchange& exchange) override;
+  [[nodiscard]] Task<void> refuse(http::Exchange& exchange, http::RequestFault fault, std::string_view detail) override;
+
+ private:
+  enum class Endpoint : unsigned char { livez, readyz, metrics, routes };
+  struct Answer;
+
+  [[nodiscard]] static std::optional<Endpoint> endpoint(std::string_view path) noexcept;
+  // The refusal of a request that may not see what needs the token; nullopt when it may.
+  [[nodiscard]] std::optional<Answer> refusal(const http::RequestHead& request) const;
+  [[nodiscard]] Task<Answer> answer(Endpoint endpoint) const;
+  [[nodiscard]] Answer readiness() const;
+  [[nodiscard]] static Task<void> send(http::Exchange& exchange, const Answer& answer);
+  [[nodiscard]] Task<void> send_problem(http::Exchange& exchange, Answer answer);
+
+  Sources sources_;
+  std::optional<Secret> token_;
+  observe::IdGenerator ids_;
+};
+
+}  // namespace sallyport::admin
