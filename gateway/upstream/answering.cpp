@@ -25,6 +25,17 @@ bool is_establish(std::string_view name) noexcept {
   return true;
 }
 
+// Whether the framing in `bytes` is sound as far as it goes. Takes the decoder by value: nothing is consumed.
+bool holds(http::BodyDecoder decoder, std::string_view bytes) {
+  for (;;) {
+    const http::BodyDecoder::Step step = decoder.step(bytes);
+    if (step.state == http::BodyDecoder::State::end) return true;
+    if (step.state != http::BodyDecoder::State::more) return false;
+    bytes.remove_prefix(step.consumed);
+    if (bytes.empty()) return true;
+  }
+}
+
 }  // namespace
 
 std::span<char> Forwarding::head_room() {
@@ -123,7 +134,15 @@ http::AnswerBody Forwarding::answer_body() const noexcept {
   return {};
 }
 
-void Forwarding::start_answer() {
+Progress Forwarding::start_answer() {
+  http::BodyDecoder& decoder = work_->decoder;
+  decoder.start(answer_framing(), work_->head.content_length, std::numeric_limits<std::uint64_t>::max(),
+                http::Limits::kAnswerHeaderBytesMax, http::Limits::kAnswerHeaderFieldsMax);
+  // Chunks that are broken already can still be a 502; once the head is out, only a cut.
+  if (answer_framing() == Framing::chunked && !holds(decoder, work_->input.view().substr(head_bytes_))) {
+    fail(ForwardStatus::broken, "the framing of the upstream's answer is broken");
+    return Progress::failed;
+  }
   std::vector<http::Field>& fields = work_->fields;
   fields.clear();
   for (const http::Field& field : work_->head.fields) {
@@ -133,9 +152,8 @@ void Forwarding::start_answer() {
   // Nobody reads the rest of the request's body any more (K29).
   if (is_early_) exchange_.close_after();
   exchange_.start(work_->head.status, fields, answer_body());
-  work_->decoder.start(answer_framing(), work_->head.content_length, std::numeric_limits<std::uint64_t>::max(),
-                       http::Limits::kAnswerHeaderBytesMax, http::Limits::kAnswerHeaderFieldsMax);
   work_->input.consume(head_bytes_);
+  return Progress::done;
 }
 
 Progress Forwarding::next_piece(std::string_view& piece) {

@@ -32,9 +32,9 @@ Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, 
   if (progress == Progress::failed) co_return work.result();
 
   // Answer: what came with the head leaves with the head.
-  work.start_answer();
   std::string_view piece;
-  progress = work.next_piece(piece);
+  progress = work.start_answer();
+  if (progress == Progress::done) progress = work.next_piece(piece);
   while (progress == Progress::more && !piece.empty()) {
     const bool written = co_await exchange.write(piece);
     if (!written) {

@@ -50,8 +50,8 @@ class Forwarding {
   // The outcome of a lost connection that is not followed by another.
   void give_up();
 
-  // Starts the downstream answer.
-  void start_answer();
+  // Starts the downstream answer. failed: what is here of its body is broken already.
+  [[nodiscard]] Progress start_answer();
   // The next piece of the answer's body that is in the buffer. done: the body is complete. more: see `piece`; when it is empty, more must
   // be read. failed: broken framing.
   [[nodiscard]] Progress next_piece(std::string_view& piece);

@@ -15,6 +15,7 @@ void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
   if (spare_.size() >= kSpareMax) return;
   workspace->input.clear();
   workspace->output.clear();
+  workspace->parser.reset();
   workspace->head.fields.clear();
   workspace->fields.clear();
   // What one large exchange needed is not kept for the small ones.
