@@ -19,8 +19,12 @@ void Deadline::unlink() noexcept {
   if (slot_ != nullptr) wheel_.remove(*this);
 }
 
-DeadlineWheel::DeadlineWheel(boost::asio::io_context& context)
-    : timer_(context.get_executor()), start_(std::chrono::steady_clock::now()), now_(start_), alive_(std::make_shared<bool>(true)) {}
+DeadlineWheel::DeadlineWheel(boost::asio::io_context& context, std::chrono::milliseconds tick)
+    : timer_(context.get_executor()),
+      tick_(tick),
+      start_(std::chrono::steady_clock::now()),
+      now_(start_),
+      alive_(std::make_shared<bool>(true)) {}
 
 DeadlineWheel::~DeadlineWheel() {
   *alive_ = false;
@@ -36,7 +40,7 @@ void DeadlineWheel::stop() {
 }
 
 std::uint64_t DeadlineWheel::ticks_until(MonotonicTime time) const noexcept {
-  return time <= start_ ? 0 : static_cast<std::uint64_t>((time - start_) / kTick);
+  return time <= start_ ? 0 : static_cast<std::uint64_t>((time - start_) / tick_);
 }
 
 void DeadlineWheel::insert(Deadline& deadline) {
@@ -48,7 +52,7 @@ void DeadlineWheel::insert(Deadline& deadline) {
   // The first tick that is not before the deadline; a farther one than a lap is looked at again at the end of this lap.
   std::uint64_t tick = ticks_until(deadline.when_) + 1;
   tick = std::clamp<std::uint64_t>(tick, cursor_ + 1, cursor_ + kSlots - 1);
-  deadline.slot_time_ = start_ + kTick * static_cast<std::int64_t>(tick);
+  deadline.slot_time_ = start_ + tick_ * static_cast<std::int64_t>(tick);
   deadline.slot_ = &slots_[tick % kSlots];
   deadline.previous_ = nullptr;
   deadline.next_ = *deadline.slot_;
@@ -96,7 +100,7 @@ void DeadlineWheel::tick() {
 void DeadlineWheel::wait_for_next_tick() {
   if (stopped_) return;
   ticking_ = true;
-  timer_.expires_at(start_ + kTick * static_cast<std::int64_t>(cursor_ + 1));
+  timer_.expires_at(start_ + tick_ * static_cast<std::int64_t>(cursor_ + 1));
   timer_.async_wait([this, alive = alive_](const boost::system::error_code& failure) {
     if (!*alive) return;
     ticking_ = false;

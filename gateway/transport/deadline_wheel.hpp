@@ -51,15 +51,15 @@ class Deadline {
 
 class DeadlineWheel {
  public:
-  static constexpr std::chrono::milliseconds kTick{50};
-  static constexpr std::size_t kSlots = 1024;  // farther deadlines go round again
+  static constexpr std::chrono::milliseconds kTick{50};  // the default
+  static constexpr std::size_t kSlots = 1024;            // farther deadlines go round again
 
-  explicit DeadlineWheel(boost::asio::io_context& context);
+  explicit DeadlineWheel(boost::asio::io_context& context, std::chrono::milliseconds tick = kTick);
   ~DeadlineWheel();
   DeadlineWheel(const DeadlineWheel&) = delete;
   DeadlineWheel& operator=(const DeadlineWheel&) = delete;
 
-  // The time at the last tick: precise to kTick while any deadline is armed, and free to ask.
+  // The time at the last tick: precise to a tick while any deadline is armed, and free to ask.
   [[nodiscard]] MonotonicTime coarse_now() const noexcept { return now_; }
 
   // Ends the ticking, so that the io_context can run out of work. No deadline fires afterwards.
@@ -75,9 +75,10 @@ class DeadlineWheel {
 
   boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor> timer_;
   std::array<Deadline*, kSlots> slots_{};
+  std::chrono::milliseconds tick_;
   MonotonicTime start_;
   MonotonicTime now_;
-  std::uint64_t cursor_ = 0;  // the last tick that was looked at; tick t stands at start_ + t * kTick
+  std::uint64_t cursor_ = 0;  // the last tick that was looked at; tick t stands at start_ + t * tick_
   std::size_t linked_ = 0;    // deadlines in the slots: none, and the wheel stands still
   bool ticking_ = false;
   bool stopped_ = false;

@@ -59,6 +59,12 @@ void Poller::arm() {
   });
 }
 
+void Poller::rest() noexcept {
+  if (!armed_ || waiting_ > 0) return;
+  boost::system::error_code ignored;
+  epoll_.cancel(ignored);
+}
+
 void Poller::dispatch() {
   std::array<epoll_event, kEventsMax> events;
   const int count = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
@@ -110,6 +116,7 @@ Readiness::~Readiness() {
   for (Place& place : places_) {
     if (place.waiter) Waiter ended = take(place);
   }
+  poller_.rest();
   if (previous_ != nullptr) {
     previous_->next_ = next_;
   } else {
@@ -156,6 +163,7 @@ void Readiness::wake_all() noexcept {
   for (Place& place : places_) {
     if (place.waiter) post(take(place));
   }
+  poller_.rest();
 }
 
 void Readiness::close() noexcept {

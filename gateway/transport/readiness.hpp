@@ -95,6 +95,7 @@ class Poller final : public boost::asio::execution_context::service {
   friend class Readiness;
   void shutdown() noexcept override;
   void arm();
+  void rest() noexcept;  // disarms when nobody waits
   void dispatch();
   void forget(Readiness& readiness) noexcept;
 
@@ -110,7 +111,7 @@ class Poller final : public boost::asio::execution_context::service {
 // may_read()/may_write() true means "try"; a would-block is noted, and then wait() sleeps until the kernel reports a change.
 class Readiness {
  public:
-  enum class Role : std::uint8_t { reader, writer };    // who waits: one each at most
+  enum class Role : std::uint8_t { reader, writer };            // who waits: one each at most
   enum class Direction : std::uint8_t { read, write, either };  // for what
 
   Readiness(boost::asio::io_context& context, int socket);  // throws boost::system::system_error when epoll refuses the socket
