@@ -1,5 +1,5 @@
 """Hazards J: the path that was judged is the path that is sent, and nothing slips between the routes. Also policies as a caller meets them."""
-from support.gateway import GatewayCase, main
+from support.gateway import PATIENCE, GatewayCase, main
 from support.http_client import request
 
 
@@ -148,6 +148,15 @@ class Paths(GatewayCase):
             response = self.ask("POST", "/read-only/x", body=b"x")
         self.assert_problem(response, 405)
         self.assertEqual({name.strip() for name in response.header("Allow").split(",")}, {"GET", "HEAD"})
+
+    def test_J20_no_path_makes_matching_slow(self):
+        paths = ["/public/" + "a" * 7_000 + "!", "/public" + "/a" * 3_500 + "!", "/users" + "/users" * 1_200, "/public/" + "%61" * 2_300]
+        with self.stand.connect(False) as connection:
+            used = self.gateway.cpu_seconds()
+            for _ in range(50):
+                for path in paths:
+                    self.assertIn(connection.ask("GET", path).status, (200, 401))
+            self.assertLess(self.gateway.cpu_seconds() - used, 1 * PATIENCE)
 
     def test_J21_the_more_specific_route_wins_wherever_it_stands(self):
         self.assertEqual(self.status("/public/closed/x"), 401)
