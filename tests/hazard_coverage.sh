@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Prints each id of hazards.txt that no test's name carries and that hazards_later.txt does not excuse; exits 0 when there is none.
 #
-# A name is that of a C++ TEST, TEST_F, TEST_P or TYPED_TEST, or of a Python test_ method; ids stand in it between underscores or at its ends.
+# A name is that of a C++ TEST, TEST_F, TEST_P or TYPED_TEST, or of a Python test_ method; ids stand in it between underscores or at its
+# ends.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -19,7 +20,8 @@ later=$(ids_of hazards_later.txt)
 missing=$(comm -23 <(comm -23 <(echo "$wanted") <(echo "$named")) <(echo "$later"))
 came=$(comm -12 <(echo "$named") <(echo "$later") | tr '\n' ' ')
 
-echo "$(echo "$wanted" | wc -l) hazards: $(comm -12 <(echo "$wanted") <(echo "$named") | wc -l) named by tests, $(echo "$later" | wc -l) left for later"
+held=$(comm -12 <(echo "$wanted") <(echo "$named"))
+echo "$(wc -l <<<"$wanted") hazards: $(wc -l <<<"$held") named by tests, $(wc -l <<<"$later") left for later"
 [[ -z $came ]] || echo "named by a test and still in hazards_later.txt: $came"
 [[ -n $missing ]] || exit 0
 echo "named by no test:"

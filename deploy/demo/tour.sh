@@ -89,7 +89,11 @@ run_tour() {
     before=$(forwarded_count)
     run_step "$@"
     after=$(forwarded_count)
-    [[ $before == "$after" ]] && echo "   the service saw nothing: its counter stays at $after" || wrong "the service's counter went from $before to $after"
+    if [[ $before == "$after" ]]; then
+      echo "   the service saw nothing: its counter stays at $after"
+    else
+      wrong "the service's counter went from $before to $after"
+    fi
   }
   tour
   rm -rf "$tour_answer"
@@ -112,7 +116,8 @@ run_step() {
   tour_steps=$((tour_steps + 1))
   printf '\n%2d. %s\n   $ %s\n' "$tour_steps" "$title" "$command"
   : >"$tour_answer/head"; : >"$tour_answer/body"
-  status=$(bash -c "$command --silent --show-error --max-time 10 --dump-header $tour_answer/head --output $tour_answer/body --write-out '%{http_code}'") || true
+  status=$(bash -c "$command --silent --show-error --max-time 10 --dump-header $tour_answer/head --output $tour_answer/body \
+    --write-out '%{http_code}'") || true
   show_answer
   cat "$tour_answer/head" "$tour_answer/body" >"$tour_answer/all"
   [[ $status == "$expected" ]] || wrong "expected $expected, and it was $status"

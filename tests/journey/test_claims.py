@@ -110,7 +110,8 @@ class Claims(GatewayCase):
         for value in ("api", ["api"], ["other", "api"], ["api", "api"]):
             with self.subTest(f"good {value}"):
                 self.assert_claims_accepted(self.good(audience=value))
-        for value in ("other", ["other"], [], "", [""], [1], {}, {"api": 1}, [["api"]], "API", "api,other", "api other", " api", "ap", "apix",
+        for value in ("other", ["other"], [], "", [""], [1], {}, {"api": 1}, [["api"]], "API", "api,other", "api other", " api", "ap",
+                      "apix",
                       "api\0", 1, True, [None]):
             with self.subTest(f"bad {value!r}"):
                 self.assert_claims_refused(self.good(audience=value))
@@ -128,7 +129,8 @@ class Claims(GatewayCase):
     def test_C14_a_claim_never_writes_a_second_header_line(self):
         self.assertEqual(self.ask("GET", "/mapped/x", token=self.sign(self.good(email="a@example.test"))).status, 200)
         self.assertEqual(self.oracle.last.header("X-User-Email"), "a@example.test")
-        for name, value in {"CRLF": "x\r\nX-Role: admin", "LF": "x\nX-Role: admin", "CR": "x\rX-Role: admin", "NUL": "x\0y", "DEL": "x\x7fy",
+        for name, value in {"CRLF": "x\r\nX-Role: admin", "LF": "x\nX-Role: admin", "CR": "x\rX-Role: admin", "NUL": "x\0y",
+                            "DEL": "x\x7fy",
                             "HTAB": "x\ty", "ESC": "\x1b[2J", "9 KB": "x" * 9_000, "4097 bytes": "x" * 4097}.items():
             with self.subTest(name), self.nothing_upstream():
                 response = self.ask("GET", "/mapped/x", token=self.sign(self.good(email=value)))

@@ -52,7 +52,8 @@ class Configuration(GatewayCase):
             return lambda configuration, _: configuration["listeners"][0].update({name: value})
         for name, change in {
                 "typo": issuer("audiance", ["api"]), "null": issuer("issuer", None), "empty": issuer("issuer", ""),
-                "wrong type": issuer("audiences", "api"), "map for a list": issuer("audiences", {"a": 1}), "empty list": issuer("audiences", []),
+                "wrong type": issuer("audiences", "api"), "map for a list": issuer("audiences", {"a": 1}),
+                "empty list": issuer("audiences", []),
                 "list for a text": issuer("issuer", ["https://a.test"]), "duration": issuer("clock_tolerance", "5 apples"),
                 "bare number": issuer("clock_tolerance", 5), "negative": issuer("clock_tolerance", "-5s"),
                 "port": listener("address", "127.0.0.1:99999"), "no port": listener("address", "127.0.0.1"),
@@ -109,8 +110,10 @@ class Configuration(GatewayCase):
         key = self.stand.key
         weak = Key("RS256", "weak", bits=1024)
         point = key.jwk()
-        for name, keys in {"oct beside public": [key.jwk(), {"kty": "oct", "kid": "s", "k": encode(b"x" * 64)}], "only weak RSA": [weak.jwk()],
-                           "off the curve": [point | {"x": point["y"], "y": point["x"]}], "empty": [], "duplicate kid": [key.jwk(), key.jwk()],
+        for name, keys in {"oct beside public": [key.jwk(), {"kty": "oct", "kid": "s", "k": encode(b"x" * 64)}],
+                           "only weak RSA": [weak.jwk()],
+                           "off the curve": [point | {"x": point["y"], "y": point["x"]}], "empty": [],
+                           "duplicate kid": [key.jwk(), key.jwk()],
                            "only encryption": [key.jwk(use="enc")]}.items():
             def change(configuration, _, keys=keys):
                 (self.stand.folder / "keys/bad.jwks.json").write_text(json.dumps({"keys": keys}))
@@ -131,7 +134,8 @@ class Configuration(GatewayCase):
     def test_P06_hostile_yaml_ends_in_a_clean_error(self):
         billion = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
             f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
-        for name, text in {"deep": "[" * 100_000, "deep maps": "{a: " * 100_000, "alias of itself": "version: &a [*a]\n", "billion laughs": billion,
+        for name, text in {"deep": "[" * 100_000, "deep maps": "{a: " * 100_000, "alias of itself": "version: &a [*a]\n",
+                           "billion laughs": billion,
                            "tab": "version:\t1\n\tworkers: 1\n", "binary": "version: !!binary AAAA\n", "UTF-16": "\ufeffversion: 1\n",
                            "duplicate key": "version: 1\nversion: 1\n", "two documents": "version: 1\n---\nversion: 1\n", "empty": "",
                            "scalar": "hello\n", "list": "- version\n", "NUL": "version: 1\0\n"}.items():
@@ -158,7 +162,8 @@ class Configuration(GatewayCase):
         def headers(**names):
             return lambda _, policies: policies["routes"][6].update(identity={"headers": names})
         for name, change in {"reserved": headers(Host="sub"), "framing": headers(**{"Content-Length": "sub"}),
-                             "forwarding": headers(**{"X-Forwarded-For": "sub"}), "alias": headers(**{"X-User-Id": "sub", "X_User_Id": "iss"}),
+                             "forwarding": headers(**{"X-Forwarded-For": "sub"}),
+                             "alias": headers(**{"X-User-Id": "sub", "X_User_Id": "iss"}),
                              "case": headers(**{"X-User-Id": "sub", "x-user-id": "iss"}), "no token": headers(**{"X User": "sub"}),
                              "credential": headers(Authorization="sub"), "cookie": headers(Cookie="sub")}.items():
             self.assert_refused(name, change)
@@ -178,7 +183,8 @@ class Configuration(GatewayCase):
             return lambda configuration, _: configuration["issuers"][1].update(keys={"secret_file": value})
         for name, change in {"missing": key_file("nowhere.key"), "directory": key_file("keys"), "loop": key_file("loop"),
                              "another key": key_file(str(self.stand.second.key)), "empty": key_file("keys/empty"),
-                             "a certificate": key_file(str(self.stand.localhost.certificate)), "readable secret": secret_file("keys/readable.secret"),
+                             "a certificate": key_file(str(self.stand.localhost.certificate)),
+                             "readable secret": secret_file("keys/readable.secret"),
                              "missing secret": secret_file("keys/nowhere"), "empty secret": secret_file("keys/empty")}.items():
             self.assert_refused(name, change)
 
@@ -200,7 +206,8 @@ class Configuration(GatewayCase):
 
 class ExitCodes(GatewayCase):
     def test_usage_is_2(self):
-        for arguments in ((), ("nonsense",), ("run",), ("check",), ("run", "--config"), ("token", "sign"), ("keys", "generate", "--algorithm", "XX"),
+        for arguments in ((), ("nonsense",), ("run",), ("check",), ("run", "--config"), ("token", "sign"),
+                          ("keys", "generate", "--algorithm", "XX"),
                           ("run", "--config", "x", "--nonsense")):
             with self.subTest(arguments):
                 run = run_command(*arguments)

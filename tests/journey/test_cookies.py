@@ -44,7 +44,8 @@ class Cookies(GatewayCase):
                 self.assertEqual(self.with_cookie(f"access_token={self.token[:20]}{character}{self.token[20:]}").status, 400)
 
     def test_F06_only_the_exact_name_is_ours(self):
-        for value in (f"xaccess_token={self.token}", f"access_token ={self.token}", f"\taccess_token2={self.token}", f"=access_token={self.token}",
+        for value in (f"xaccess_token={self.token}", f"access_token ={self.token}", f"\taccess_token2={self.token}",
+                      f"=access_token={self.token}",
                       "access_token=", f"access_tokenx={self.token}"):
             with self.subTest(value[:16]):
                 self.assert_no_credential(value)

@@ -65,7 +65,8 @@ class IdentityHeaders(GatewayCase):
                     self.assert_not_seen("mallory")
 
     def test_I03_a_name_that_only_resembles_ours_passes(self):
-        self.assertEqual(self.ask("GET", "/public/x", "X-Auth-Subjects: kept", "X-Authsubject: kept2", "XX-Auth-Subject: kept3").status, 200)
+        self.assertEqual(self.ask("GET", "/public/x", "X-Auth-Subjects: kept", "X-Authsubject: kept2", "XX-Auth-Subject: kept3").status,
+                         200)
         for name, value in {"X-Auth-Subjects": "kept", "X-Authsubject": "kept2", "XX-Auth-Subject": "kept3"}.items():
             self.assertEqual(self.oracle.last.header(name), value)
 
@@ -81,7 +82,8 @@ class IdentityHeaders(GatewayCase):
                 self.assertEqual(seen.all("Trailer"), [])
 
     def test_I05_connection_cannot_remove_our_headers(self):
-        for value in ("X-Auth-Subject", "close, x-auth-subject", "keep-alive, Authorization, Cookie, Host, X-Forwarded-For, X-Request-Id, Via"):
+        for value in ("X-Auth-Subject", "close, x-auth-subject",
+                      "keep-alive, Authorization, Cookie, Host, X-Forwarded-For, X-Request-Id, Via"):
             with self.subTest(value):
                 self.assertEqual(self.ask("GET", "/api/x", f"Connection: {value}", "X-Hop: 1", token=self.token).status, 200)
                 seen = self.oracle.last
@@ -117,7 +119,8 @@ class IdentityHeaders(GatewayCase):
 
     def test_I10_forwarding_headers_never_decide(self):
         with self.nothing_upstream():
-            for header in ("X-Forwarded-Uri: /public/x", "X-Original-URL: /public/x", "X-Rewrite-URL: /public/x", "X-Forwarded-Method: OPTIONS",
+            for header in ("X-Forwarded-Uri: /public/x", "X-Original-URL: /public/x", "X-Rewrite-URL: /public/x",
+                           "X-Forwarded-Method: OPTIONS",
                            "X-HTTP-Method-Override: GET", "X-Forwarded-Prefix: /public", "X-Forwarded-Host: api.test",
                            "X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1;host=public"):
                 with self.subTest(header):

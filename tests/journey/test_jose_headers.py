@@ -41,7 +41,8 @@ class JoseHeaders(GatewayCase):
             "object": {"alg": {"HS256": True}}, "true": {"alg": True}})
 
     def test_A05_alg_is_compared_byte_for_byte(self):
-        self.assert_header_decides({"alg": "HS256"}, {"lower case": {"alg": "hs256"}, "space": {"alg": "HS256 "}, "HS-256": {"alg": "HS-256"}})
+        self.assert_header_decides({"alg": "HS256"},
+                                   {"lower case": {"alg": "hs256"}, "space": {"alg": "HS256 "}, "HS-256": {"alg": "HS-256"}})
 
     def test_A06_an_algorithm_that_the_issuer_does_not_list_is_refused(self):
         key = self.stand.corp["RS256"]
@@ -54,7 +55,8 @@ class JoseHeaders(GatewayCase):
 
     def test_A07_duplicate_alg_members_are_refused(self):
         self.assert_header_decides('{"alg":"HS256"}', {
-            "good first": '{"alg":"HS256","alg":"none"}', "good last": '{"alg":"none","alg":"HS256"}', "equal": '{"alg":"HS256","alg":"HS256"}'})
+            "good first": '{"alg":"HS256","alg":"none"}', "good last": '{"alg":"none","alg":"HS256"}',
+            "equal": '{"alg":"HS256","alg":"HS256"}'})
 
     def test_A08_an_escaped_key_is_the_key_it_spells(self):
         self.assert_header_decides('{"a\\u006cg":"HS256"}', {
@@ -134,7 +136,8 @@ class JoseHeaders(GatewayCase):
         claims = claims_of("https://typed.test")
         for good in ("at+jwt", "application/AT+JWT"):
             self.assert_accepted(self.stand.twins[0].sign(claims, typ=good), "/typed/x")
-        for name, header in {"JWT": {"typ": "JWT"}, "missing": {"without": ["typ"]}, "id token": {"typ": "id+jwt"}, "number": {"typ": 1}}.items():
+        for name, header in {"JWT": {"typ": "JWT"}, "missing": {"without": ["typ"]}, "id token": {"typ": "id+jwt"},
+                             "number": {"typ": 1}}.items():
             with self.subTest(name):
                 self.assert_invalid_token(self.stand.twins[0].sign(claims, **header), "/typed/x")
 

@@ -161,7 +161,8 @@ class JwsEncoding(GatewayCase):
         for value in (f"bearer {self.token}", f"BEARER {self.token}", f"Bearer {self.token} ", f"Bearer {self.token}\t"):
             with self.subTest(value[:12]):
                 self.assertEqual(self.ask("GET", "/api/x", f"Authorization: {value}").status, 200)
-        for value in ("Bearer", "Bearer ", "Bearer,", f"Bearer\t{self.token}", f"Bearer  {self.token}", f"Bearer {self.token} b", f"Bearer {self.token} {self.token}",
+        for value in ("Bearer", "Bearer ", "Bearer,", f"Bearer\t{self.token}", f"Bearer  {self.token}", f"Bearer {self.token} b",
+                      f"Bearer {self.token} {self.token}",
                       f'Bearer "{self.token}"', f"Bearer {self.token},", f"Bearer={self.token}", "Basic dXNlcjpwYXNz", self.token,
                       f"Bearer:{self.token}", f"Token {self.token}", ""):
             with self.subTest(value[:12]), self.nothing_upstream():

@@ -36,7 +36,8 @@ class Keys(GatewayCase):
         corp = self.stand.corp
         for signer, header in (("RS256", {"alg": "RS256", "kid": corp["ES256"].kid}), ("ES384", {"alg": "ES256", "kid": corp["ES384"].kid}),
                                ("ES256", {"alg": "ES512", "kid": corp["ES256"].kid}), ("RS256", {"alg": "EdDSA", "kid": corp["RS256"].kid}),
-                               ("EdDSA", {"alg": "RS256", "kid": corp["EdDSA"].kid}), ("ES256", {"alg": "EdDSA", "kid": corp["ES256"].kid})):
+                               ("EdDSA", {"alg": "RS256", "kid": corp["EdDSA"].kid}),
+                               ("ES256", {"alg": "EdDSA", "kid": corp["ES256"].kid})):
             with self.subTest(f"{signer} as {header}"):
                 self.assert_invalid_token(corp[signer].sign(claims_of(), header=header))
 
@@ -130,7 +131,8 @@ class KeySets(GatewayCase):
         self.assertEqual(self.check(json.dumps({"keys": [key.jwk()]}), ["ES256"])[0], 0)
         jwk = key.jwk()
         x = decode(jwk["x"])
-        for name, members in {"swapped": {"x": jwk["y"], "y": jwk["x"]}, "short x": {"x": encode(x[1:])}, "infinity": {"x": encode(bytes(32)),
+        for name, members in {"swapped": {"x": jwk["y"], "y": jwk["x"]}, "short x": {"x": encode(x[1:])},
+                              "infinity": {"x": encode(bytes(32)),
                               "y": encode(bytes(32))}, "bit flipped": {"x": encode(bytes([x[0] ^ 1]) + x[1:])}}.items():
             with self.subTest(name):
                 code, said = self.check(json.dumps({"keys": [jwk | members]}), ["ES256"])
@@ -182,7 +184,8 @@ class CommandLine(GatewayCase):
         good = [key.sign(claims_of()) for key in self.stand.corp.values()]
         run = run_command("token", "verify", "--keys", corp, "--algorithms", "ES256,RS256,ES384,ES512,EdDSA", stdin="\n".join(good) + "\n")
         self.assertEqual((run.returncode, run.stdout.splitlines()), (0, ["valid"] * 5), run.stderr)
-        run = run_command("token", "verify", "--keys", corp, "--algorithms", "ES256", stdin="\n".join([good[0], "", good[1], "x.y.z"]) + "\n")
+        run = run_command("token", "verify", "--keys", corp, "--algorithms", "ES256",
+                          stdin="\n".join([good[0], "", good[1], "x.y.z"]) + "\n")
         lines = run.stdout.splitlines()
         self.assertEqual(run.returncode, 1)
         self.assertEqual(lines[:2], ["valid", "refused: empty"])

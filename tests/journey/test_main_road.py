@@ -63,7 +63,8 @@ class MainRoad(GatewayCase):
     def test_large_answers_come_whole(self):
         content = os.urandom(1_000_000) * 30
         framings = {"sized": b"Content-Length: %d\r\n\r\n" % len(content) + content,
-                    "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + chunked(*(content[at:at + 100_000] for at in range(0, len(content), 100_000)))}
+                    "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + chunked(*(content[at:at + 100_000] for at in range(0, len(content),
+                                                                                                                          100_000)))}
         for name, rest in framings.items():
             self.oracle.answer = lambda *_, rest=rest: b"HTTP/1.1 200 OK\r\n" + rest
             with self.subTest(name):
@@ -107,7 +108,7 @@ class MainRoad(GatewayCase):
     def test_head_has_the_length_and_no_body(self):
         with self.stand.connect() as connection:
             got = connection.ask("GET", "/public/x")
-            self.oracle.answer = lambda seen, _: b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n" + (b"" if seen.method == "HEAD" else b"x" * 1234)
+            self.oracle.answer = lambda *_: b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
             head = connection.ask("HEAD", "/public/x")
             self.assertEqual((head.status, head.header("Content-Length"), head.body), (200, "1234", b""))
             refused = connection.ask("HEAD", "/api/x")

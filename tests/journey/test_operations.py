@@ -109,7 +109,8 @@ class Logs(GatewayCase):
         marker = self.ask("GET", "/public/last").header("X-Request-Id")
         self.gateway.wait_for_line("access", lambda each: each.get("request_id") == marker)
         time.sleep(0.3)
-        everything = self.gateway.log("access") + self.gateway.log("audit") + self.gateway.output() + self.gateway.admin_request("/metrics")[1].decode()
+        everything = self.gateway.log("access") + self.gateway.log("audit") + self.gateway.output()
+        everything += self.gateway.admin_request("/metrics")[1].decode()
         words = [part for token in (good, cookie, bad) for part in (token, *token.split(".")[1:])]
         words += ["in-the-query", "secret-cookie", "secret-subject", "secret@example.test", "c2VjcmV0OnNlY3JldA",
                   self.stand.shared.secret.hex(), self.stand.authority.key.read_text().splitlines()[1]]
@@ -121,7 +122,8 @@ class Logs(GatewayCase):
         hashes = {}
         for index, subject in enumerate(("alice", "alice", "bob")):
             response = self.ask("GET", "/api/x", token=self.stand.token(sub=subject))
-            line = self.gateway.wait_for_line("access", lambda each, wanted=response.header("X-Request-Id"): each.get("request_id") == wanted)
+            line = self.gateway.wait_for_line("access", lambda each,
+                                              wanted=response.header("X-Request-Id"): each.get("request_id") == wanted)
             hashes[index] = line["subject_hash"]
         self.assertEqual(hashes[0], hashes[1])
         self.assertNotEqual(hashes[0], hashes[2])

@@ -1,4 +1,5 @@
-"""Hazards J: the path that was judged is the path that is sent, and nothing slips between the routes. Also policies as a caller meets them."""
+"""Hazards J: the path that was judged is the path that is sent, and nothing slips between the routes. Also policies, as a caller meets
+them."""
 from support.gateway import PATIENCE, GatewayCase, main
 from support.http_client import request
 
@@ -44,7 +45,8 @@ class Paths(GatewayCase):
         self.assert_sent("/public/x/")
 
     def test_J05_encoded_slashes_and_backslashes_are_refused(self):
-        for target in ("/public%2f..%2fadmin", "/public/%2Fadmin", "/public/%5cadmin", "/public/%5C..%5cadmin", "/public\\..\\admin", "/public/\\x"):
+        for target in ("/public%2f..%2fadmin", "/public/%2Fadmin", "/public/%5cadmin", "/public/%5C..%5cadmin", "/public\\..\\admin",
+                       "/public/\\x"):
             self.assert_refused(target, 400)
 
     def test_J06_encoded_unreserved_bytes_are_decoded_once(self):
@@ -99,7 +101,8 @@ class Paths(GatewayCase):
             self.assert_refused(target, 404)
 
     def test_J15_targets_that_are_no_path_are_refused(self):
-        for target in ("*", "admin", "public/x", "http:/admin", "http:///admin", "http://", "?x", "@localhost/public/x", "ftp://localhost/public/x",
+        for target in ("*", "admin", "public/x", "http:/admin", "http:///admin", "http://", "?x", "@localhost/public/x",
+                       "ftp://localhost/public/x",
                        "localhost:80"):
             self.assert_refused(target, 400)
         self.assert_refused("//evil/admin", 400)
@@ -190,7 +193,8 @@ class Paths(GatewayCase):
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
             with self.subTest(method), self.nothing_upstream():
                 self.assertEqual(self.status("/admin/x", method=method), 401)
-                self.assertEqual(self.status("/admin/x", "Origin: https://a.test", "Access-Control-Request-Method: GET", method=method), 401)
+                self.assertEqual(self.status("/admin/x", "Origin: https://a.test", "Access-Control-Request-Method: GET", method=method),
+                                 401)
         token = self.stand.token(roles=["admin"])
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
             self.assertEqual(self.status("/admin/x", method=method, token=token), 200)
@@ -225,7 +229,8 @@ class Policies(GatewayCase):
 
     def test_nobody_reads_anothers_pages(self):
         self.assertEqual(self.ask("GET", "/users/alice/profile", token=self.stand.token()).status, 200)
-        for target in ("/users/bob/profile", "/users/Alice/profile", "/users/alice%20/profile", "/users/%2561lice/profile", "/users/alicex/profile"):
+        for target in ("/users/bob/profile", "/users/Alice/profile", "/users/alice%20/profile", "/users/%2561lice/profile",
+                       "/users/alicex/profile"):
             with self.subTest(target), self.nothing_upstream():
                 self.assert_problem(self.ask("GET", target, token=self.stand.token()), 403)
         self.assertEqual(self.ask("GET", "/users/%61lice/profile", token=self.stand.token()).status, 200)

@@ -110,7 +110,8 @@ class Tls(GatewayCase):
         wrong_length = hello[:3] + (len(hello) + 500).to_bytes(2, "big") + hello[5:]
         for name, data in {"zeros": bytes(500), "text": b"hello\r\n\r\n" * 20, "huge record": b"\x16\x03\x01\xff\xff" + bytes(70_000),
                            "alert": b"\x15\x03\x01\x00\x02\x02\x28", "application data": b"\x17\x03\x03\x00\x05hello",
-                           "cut": hello[:50], "wrong inner length": hello[:6] + b"\xff\xff\xff" + hello[9:], "length": wrong_length}.items():
+                           "cut": hello[:50], "wrong inner length": hello[:6] + b"\xff\xff\xff" + hello[9:],
+                           "length": wrong_length}.items():
             with self.subTest(name), Connection(self.stand.tls_address) as connection:
                 connection.try_send(data)
                 connection.half_close()

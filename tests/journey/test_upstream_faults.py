@@ -18,6 +18,9 @@ class UpstreamFaults(GatewayCase):
             {"name": "two-families", "servers": [{"url": f"http://localhost:{stand.oracle.port}"}]}]
         for name in ("no-such-name", "unreachable", "two-families"):
             policies["routes"].append({"name": name, "match": {"path": f"/{name}/**"}, "access": "public", "upstream": name})
+        # A service that is the gateway itself.
+        configuration["upstreams"].append({"name": "ourselves", "servers": [{"url": f"http://127.0.0.1:{stand.plain_port}"}]})
+        policies["routes"].append({"name": "loop", "match": {"path": "/loop/**"}, "access": "public", "upstream": "ourselves"})
 
     def answer_bytes(self, data: bytes, keep: bool = False) -> None:
         def answer(_seen, connection):
@@ -160,7 +163,8 @@ class UpstreamFaults(GatewayCase):
                 self.assertLess(self.gateway.resident_kib() - before, 8 * 1024)
 
     def test_O09_the_services_own_refusals_pass_unchanged(self):
-        for status, extra in ((401, b"WWW-Authenticate: Basic realm=\"theirs\"\r\n"), (403, b""), (407, b""), (421, b""), (425, b""), (429, b""),
+        for status, extra in ((401, b"WWW-Authenticate: Basic realm=\"theirs\"\r\n"), (403, b""), (407, b""), (421, b""), (425, b""),
+                              (429, b""),
                               (500, b""), (503, b"Retry-After: 7\r\n")):
             with self.subTest(status):
                 self.answer_bytes(b"HTTP/1.1 %d Theirs\r\n%bContent-Length: 6\r\n\r\ntheirs" % (status, extra), keep=True)
@@ -204,7 +208,8 @@ class UpstreamFaults(GatewayCase):
         self.assert_next_is_clean()
 
     def test_O15_answers_that_are_no_http_1_are_502(self):
-        for name, data in {"0.9": b"<html>evil</html>", "h2": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00evil", "HTTP/2": b"HTTP/2.0 200 OK\r\n\r\n",
+        for name, data in {"0.9": b"<html>evil</html>", "h2": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00evil",
+                           "HTTP/2": b"HTTP/2.0 200 OK\r\n\r\n",
                            "1.2": b"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n", "text": b"evil\r\n\r\n", "ICY": b"ICY 200 OK\r\n\r\n",
                            "no code": b"HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n", "code 99": b"HTTP/1.1 99 X\r\nContent-Length: 0\r\n\r\n",
                            "code 600": b"HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n", "code 2000": b"HTTP/1.1 2000 X\r\n\r\n"}.items():
@@ -214,9 +219,18 @@ class UpstreamFaults(GatewayCase):
     def test_O16_the_next_address_is_tried(self):
         self.assertEqual(self.ask("GET", "/two-families/x").status, 200)  # ::1 has nobody there
 
+    def test_P15_a_service_that_is_ourselves_is_508(self):
+        with self.nothing_upstream():
+            began = time.monotonic()
+            self.assert_problem(self.ask("GET", "/loop/x"), 508)
+            self.assertLess(time.monotonic() - began, 2 * PATIENCE)
+        self.assert_next_is_clean()
+
     def test_K28_answers_framed_twice_or_badly_are_502(self):
-        for name, fields in {"TE and CL": b"Transfer-Encoding: chunked\r\nContent-Length: 4", "CL and TE": b"Content-Length: 4\r\nTransfer-Encoding: chunked",
-                             "two lengths": b"Content-Length: 4\r\nContent-Length: 5", "list": b"Content-Length: 4, 5", "sign": b"Content-Length: +4",
+        for name, fields in {"TE and CL": b"Transfer-Encoding: chunked\r\nContent-Length: 4",
+                             "CL and TE": b"Content-Length: 4\r\nTransfer-Encoding: chunked",
+                             "two lengths": b"Content-Length: 4\r\nContent-Length: 5", "list": b"Content-Length: 4, 5",
+                             "sign": b"Content-Length: +4",
                              "hex": b"Content-Length: 0x4", "huge": b"Content-Length: 99999999999999999999", "empty": b"Content-Length: ",
                              "xchunked": b"Transfer-Encoding: xchunked", "gzip": b"Transfer-Encoding: gzip, chunked",
                              "twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"}.items():
@@ -236,7 +250,8 @@ class UpstreamFaults(GatewayCase):
 
     def test_K28_bytes_behind_an_answer_are_thrown_away_with_their_connection(self):
         evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
-        for name, data in {"behind a length": response(200, b"good") + evil, "behind chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for name, data in {"behind a length": response(200, b"good") + evil,
+                           "behind chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                            + chunked(b"good") + evil, "behind 204": b"HTTP/1.1 204 No Content\r\n\r\n" + evil,
                            "behind 304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n" + evil}.items():
             with self.subTest(name):
@@ -256,7 +271,8 @@ class UpstreamFaults(GatewayCase):
         self.assert_next_is_clean()
 
     def test_K28_trailers_of_an_answer_are_dropped(self):
-        self.answer_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;ext=evil\r\ngood\r\n0\r\nX-Auth-Establish: evil\r\nContent-Length: 5\r\n\r\n",
+        self.answer_bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;ext=evil\r\ngood\r\n0\r\n"
+                          b"X-Auth-Establish: evil\r\nContent-Length: 5\r\n\r\n",
                           keep=True)
         with self.stand.connect(False) as connection:
             self.assertEqual(connection.ask("GET", "/public/x").body, b"good")  # the client's reader refuses trailers

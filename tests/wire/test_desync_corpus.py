@@ -36,10 +36,12 @@ class Case:
 
     def contract(self) -> str | None:
         """Why the contract decides otherwise than the corpus; None when they agree."""
-        plain = all(0x20 <= byte < 0x7F for name, value in self.headers for byte in name + value) and all(b" " not in name for name, _ in self.headers)
+        plain = all(0x20 <= byte < 0x7F for name, value in self.headers for byte in name + value) and all(b" " not in name for name,
+                                                                                                          _ in self.headers)
         codings, lengths = self.values(b"transfer-encoding"), self.values(b"content-length")
         if self.tier == "Ambiguous":
-            aliases = [name for name, _ in self.headers if name.lower().replace(b"_", b"-") in (b"transfer-encoding", b"content-length") and b"_" in name]
+            aliases = [name for name,
+                       _ in self.headers if name.lower().replace(b"_", b"-") in (b"transfer-encoding", b"content-length") and b"_" in name]
             if aliases and plain:
                 return "removed: an alias of a framing field never reaches an upstream"
             if self.method in (b"GET", b"HEAD") and plain and self.version == b"HTTP/1.1" and len(codings) + len(lengths) == 1:
@@ -100,7 +102,7 @@ class DesyncCorpus(WireCase):
                 connection.try_send(data)
             connection.half_close()
             received = connection.read_until_end()
-            statuses = [int(line[9:12]) for line in received.split(b"\r\n") if line.startswith(b"HTTP/1.1 ") and case.method != b"x"]
+            statuses = [int(line[9:12]) for line in received.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
             return statuses, True  # the end was read
 
     def test_K31_severe_and_ambiguous_cases_are_refused(self):
@@ -124,7 +126,7 @@ class DesyncCorpus(WireCase):
                     statuses, _ = self.outcome(case, case.data() + case.body(), tls, pieces if len(case.body()) < 5000 else None)
                     self.assertEqual((statuses, self.oracle.count), ([200], before + 1))
                     self.assertTrue(self.oracle.last.complete)
-                    self.assertFalse([name for name in self.oracle.last.names() if "_" in name and "encoding" in name or "content_" in name])
+                    self.assertEqual({"transfer_encoding", "content_length"} & self.oracle.last.names(), set())
         print("116 severe and ambiguous cases: " + "; ".join(f"{count} {note}" for note, count in notes.most_common()))
         self.assertEqual(self.oracle.malformed, [])
         self.probe()

@@ -71,7 +71,8 @@ class Endurance(WireCase):
 
     def test_I19_a_header_of_30_megabytes_is_refused(self):
         for tls in (False, True):
-            for name, data in {"one value": b"X: " + b"y" * 30_000_000, "one name": b"X" * 30_000_000, "many fields": b"X: y\r\n" * 5_000_000}.items():
+            for name, data in {"one value": b"X: " + b"y" * 30_000_000, "one name": b"X" * 30_000_000,
+                               "many fields": b"X: y\r\n" * 5_000_000}.items():
                 with self.subTest(f"{name} tls={tls}"), self.nothing_upstream():
                     self.assertIn(self.refusal(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n" + data, tls), (0, 400, 431))
                     if not SANITIZED:
