@@ -53,7 +53,9 @@ std::optional<HeadRefused> check_request_line(std::string_view bytes, std::size_
   line.method = bytes.substr(0, method_end);
 
   const std::string_view rest = bytes.substr(method_end + 1);
-  const std::size_t target_end = rest.substr(0, target_bytes_max + 1).find_first_of(" \r");
+  const std::string_view target = rest.substr(0, target_bytes_max + 1);
+  const std::size_t space = target.find(' ');
+  const std::size_t target_end = std::min(target.substr(0, space).find('\r'), space);
   if (target_end == std::string_view::npos) {
     if (rest.size() <= target_bytes_max) return std::nullopt;
     return HeadRefused{RequestFault::target_too_long, "the target is longer than target_bytes"};

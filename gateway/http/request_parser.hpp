@@ -12,8 +12,8 @@ namespace sallyport::http {
 
 struct HeadIncomplete {};  // more bytes are needed
 struct HeadParsed {
-  std::size_t bytes;
-};  // the head took this many bytes from the front
+  std::size_t bytes;  // the head took this many from the front, a skipped empty line included
+};
 struct HeadRefused {
   RequestFault fault;
   std::string_view detail;  // static text for our log

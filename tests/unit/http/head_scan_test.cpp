@@ -1,0 +1,64 @@
+#include "http/head_scan.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::http {
+namespace {
+
+using State = HeadScan::State;
+
+TEST(ScanHead, FindsTheEmptyLine) {
+  const std::string_view text = "GET / HTTP/1.1\r\nHost: a\r\n\r\nrest\n";
+  const HeadScan scan = scan_head(text, 0, LeadingEmptyLine::refuse);
+  EXPECT_EQ(State::complete, scan.state);
+  EXPECT_EQ(text.size() - 5, scan.position);
+}
+
+TEST(ScanHead, GoesOnWhereItStopped) {
+  const std::string text = "GET /a HTTP/1.1\r\nHost: a\r\nX: 12345678901234567890\r\n\r\n";
+  for (std::size_t cut = 0; cut < text.size(); ++cut) {
+    const HeadScan first = scan_head(std::string_view(text).substr(0, cut), 0, LeadingEmptyLine::refuse);
+    ASSERT_EQ(State::incomplete, first.state) << cut;
+    ASSERT_LE(first.position, cut);
+    const HeadScan second = scan_head(text, first.position, LeadingEmptyLine::refuse);
+    EXPECT_EQ(State::complete, second.state) << cut;
+    EXPECT_EQ(text.size(), second.position) << cut;
+  }
+}
+
+// The scan takes eight bytes at a time: a control byte must be seen in each of their places.
+TEST(ScanHead, SeesAControlByteInEachPlace) {
+  for (int byte = 0; byte < 0x20; ++byte) {
+    if (byte == '\t' || byte == '\r') continue;
+    for (std::size_t place = 1; place < 40; ++place) {
+      std::string text(40, '\xFF');
+      text[place] = static_cast<char>(byte);
+      const HeadScan scan = scan_head(text, 0, LeadingEmptyLine::refuse);
+      EXPECT_EQ(State::refused, scan.state) << byte << " at " << place;
+      EXPECT_EQ(place, scan.position) << byte;
+    }
+  }
+}
+
+TEST(ScanHead, PassesEveryByteThatIsNoControlByte) {
+  for (int byte = 0x20; byte < 256; ++byte) {
+    const std::string text = "x" + std::string(40, static_cast<char>(byte));
+    EXPECT_EQ(State::incomplete, scan_head(text, 0, LeadingEmptyLine::refuse).state) << byte;
+  }
+  EXPECT_EQ(State::incomplete, scan_head("x" + std::string(40, '\t'), 0, LeadingEmptyLine::refuse).state);
+}
+
+TEST(ScanHead, SkipsOneEmptyLineWhereThatIsAllowed) {
+  EXPECT_EQ(State::complete, scan_head("\r\nA\r\n\r\n", 0, LeadingEmptyLine::skip_one).state);
+  EXPECT_EQ(State::refused, scan_head("\r\nA\r\n\r\n", 0, LeadingEmptyLine::refuse).state);
+  EXPECT_EQ(State::refused, scan_head("\r\n\r\nA\r\n\r\n", 0, LeadingEmptyLine::skip_one).state);
+}
+
+TEST(ScanHead, K09_RefusesBareLineEndsAndFoldsAtOnce) {
+  for (const std::string_view text : {"A\n", "A\rB", "A\r\r", "A\r\n B", "A\r\n\tB", " A", "\tA", "\n"}) {
+    EXPECT_EQ(State::refused, scan_head(text, 0, LeadingEmptyLine::skip_one).state) << text;
+  }
+}
+
+}  // namespace
+}  // namespace sallyport::http
