@@ -56,6 +56,9 @@ class Exchange {
   // What is already here of the body, without waiting and without sending a 100; an empty `more` when nothing is.
   [[nodiscard]] virtual BodyPiece buffered_body() = 0;
 
+  // Asks, before start(), that read_body() may go on after it, for an upstream that answers while it reads. Only one of read_body() and
+  // write() may be under way at a time. False: it may not, and start() drops what is left of the body.
+  [[nodiscard]] virtual bool keep_reading() noexcept { return false; }
   // Puts the head into the output buffer. `fields` must hold no framing and no hop-by-hop field: those are written here, with Date
   // where the fields have none. Calling it twice is a programmer's error.
   virtual void start(int status, std::span<const Field> fields, AnswerBody body) = 0;

@@ -39,7 +39,7 @@ void Http1Exchange::begin(std::string_view after_head, bool may_keep_alive) {
   output_.clear();
   output_kind_ = Output::discard;
   bytes_out_ = 0;
-  started_ = finished_ = aborted_ = false;
+  started_ = finished_ = aborted_ = keeps_reading_ = false;
   closing_ = !head_.keep_alive || !may_keep_alive;
 }
 
@@ -160,7 +160,7 @@ void Http1Exchange::write_framing(AnswerBody body, bool body_forbidden) {
 void Http1Exchange::start(int status, std::span<const Field> fields, AnswerBody body) {
   if (started_) throw std::logic_error("Exchange::start() was called twice");
   started_ = true;
-  if (!decoder_.complete()) {
+  if (!decoder_.complete() && !keeps_reading_) {
     drop_buffered_body();
     if (body_state_ != BodyState::end) closing_ = true;
   }
@@ -250,6 +250,7 @@ Task<bool> Http1Exchange::finish() {
     abort();  // the client must see that the answer was cut
     co_return false;
   }
+  if (!decoder_.complete()) closing_ = true;  // nobody reads the rest of the body
   if (output_kind_ == Output::chunked) output_.append("0\r\n\r\n");
   const bool sent = co_await send_output();
   finished_ = sent;

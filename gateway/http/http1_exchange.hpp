@@ -44,6 +44,8 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] MonotonicTime started_at() const noexcept override { return started_at_; }
   [[nodiscard]] Task<BodyPiece> read_body() override;
   [[nodiscard]] BodyPiece buffered_body() override;
+  // Not while the client waits for a 100: it cannot follow the answer's head.
+  [[nodiscard]] bool keep_reading() noexcept override { return keeps_reading_ = !continue_pending_; }
   void start(int status, std::span<const Field> fields, AnswerBody body) override;
   [[nodiscard]] Task<bool> write(std::string_view bytes) override;
   [[nodiscard]] Task<bool> flush() override;
@@ -83,6 +85,7 @@ class Http1Exchange final : public Exchange {
   BodyState body_state_ = BodyState::more;
   MonotonicTime body_deadline_{};
   MonotonicTime started_at_{};
+  bool keeps_reading_ = false;     // the body is read on beside the answer
   bool continue_pending_ = false;  // the client waits for 100
 
   ByteBuffer output_;

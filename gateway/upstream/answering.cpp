@@ -150,7 +150,7 @@ Progress Forwarding::start_answer() {
   }
   if (!policy_.request_id.empty()) fields.push_back({"X-Request-Id", policy_.request_id, FieldId::x_request_id});
   // Nobody reads the rest of the request's body any more (K29).
-  if (is_early_) exchange_.close_after();
+  if (is_early_ && !keeps_uploading_) exchange_.close_after();
   exchange_.start(work_->head.status, fields, answer_body());
   work_->input.consume(head_bytes_);
   return Progress::done;
@@ -181,11 +181,44 @@ Progress Forwarding::next_piece(std::string_view& piece) {
   return Progress::done;
 }
 
-Task<Progress> Forwarding::deliver_rest() {
+std::span<char> Forwarding::body_room() {
   ByteBuffer& input = work_->input;
+  const std::span<char> room = input.prepare(std::min(read_bytes_, Workspace::kReadBytesMax - input.size()));
+  return room.first(std::min(room.size(), Workspace::kReadBytesMax));
+}
+
+Progress Forwarding::take_body_bytes(IoResult read, std::size_t room) {
+  if (read.ok()) {
+    if (read.bytes == room) read_bytes_ = std::min(read_bytes_ * 2, Workspace::kReadBytesMax);
+    work_->input.commit(read.bytes);
+    return Progress::more;
+  }
+  if (read.status == IoStatus::closed && work_->decoder.end_of_input()) {
+    ended_by_close_ = true;
+    return Progress::done;
+  }
+  fail(ForwardStatus::broken, read.status == IoStatus::timed_out ? "the upstream fell silent within its answer"
+                                                                 : "the upstream closed the connection within its answer");
+  return Progress::failed;
+}
+
+Task<Progress> Forwarding::relay() {
+  std::string_view piece;
+  Progress progress = next_piece(piece);
+  while (progress == Progress::more && !piece.empty()) {
+    const bool written = co_await exchange_.write(piece);
+    if (!written) {
+      client_left();
+      co_return Progress::failed;
+    }
+    progress = next_piece(piece);
+  }
+  co_return progress;
+}
+
+Task<Progress> Forwarding::deliver_rest() {
   for (;;) {
-    std::span<char> room = input.prepare(std::min(read_bytes_, Workspace::kReadBytesMax - input.size()));
-    room = room.first(std::min(room.size(), Workspace::kReadBytesMax));
+    const std::span<char> room = body_room();
     IoResult read = stream_->try_read(room);
     if (read.status == IoStatus::would_block) {
       // The upstream is slower than the client: what is here goes out before we wait (event streams live on that).
@@ -196,29 +229,10 @@ Task<Progress> Forwarding::deliver_rest() {
       }
       stream_->expire_after(upstream_.settings.idle_timeout);
       read = co_await stream_->read_some(room);
+      if (read.ok()) stream_->never_expire();  // while we wait for the client
     }
-    if (read.ok()) {
-      stream_->never_expire();  // while we wait for the client
-      if (read.bytes == room.size()) read_bytes_ = std::min(read_bytes_ * 2, Workspace::kReadBytesMax);
-      input.commit(read.bytes);
-    } else if (read.status == IoStatus::closed && work_->decoder.end_of_input()) {
-      ended_by_close_ = true;
-      co_return Progress::done;
-    } else {
-      fail(ForwardStatus::broken, read.status == IoStatus::timed_out ? "the upstream fell silent within its answer"
-                                                                     : "the upstream closed the connection within its answer");
-      co_return Progress::failed;
-    }
-    std::string_view piece;
-    Progress progress = next_piece(piece);
-    while (progress == Progress::more && !piece.empty()) {
-      const bool written = co_await exchange_.write(piece);
-      if (!written) {
-        client_left();
-        co_return Progress::failed;
-      }
-      progress = next_piece(piece);
-    }
+    Progress progress = take_body_bytes(read, room.size());
+    if (progress == Progress::more) progress = co_await relay();
     if (progress != Progress::more) co_return progress;
   }
 }

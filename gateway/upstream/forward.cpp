@@ -31,9 +31,9 @@ Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, 
   }
   if (progress == Progress::failed) co_return work.result();
 
-  // Answer: what came with the head leaves with the head.
+  // Answer: what came with the head leaves with the head. An answer that the upload found early has begun already.
   std::string_view piece;
-  progress = work.start_answer();
+  if (!exchange.started()) progress = work.start_answer();
   if (progress == Progress::done) progress = work.next_piece(piece);
   while (progress == Progress::more && !piece.empty()) {
     const bool written = co_await exchange.write(piece);

@@ -51,6 +51,13 @@ void Forwarding::fail_body(BodyState state) {
   fail(ForwardStatus::body_refused, "the client's body was refused");
 }
 
+// With its last byte a sized body is complete for its reader: an answer from then on is not early.
+void Forwarding::count_body(std::size_t bytes) {
+  if (request_.framing() != http::Framing::length) return;
+  body_left_ -= std::min<std::uint64_t>(body_left_, bytes);
+  if (body_left_ == 0) body_ = BodyState::end;
+}
+
 void Forwarding::append_body(std::string_view piece) {
   ByteBuffer& output = work_->output;
   if (request_.framing() != http::Framing::chunked) return output.append(piece);
@@ -68,6 +75,8 @@ Progress Forwarding::gather_first_write() {
   first_write_ = request_.head();
   if (request_.framing() == http::Framing::none) return Progress::done;
   body_ = BodyState::more;
+  body_left_ = exchange_.request().content_length;
+  count_body(0);
   ByteBuffer& output = work_->output;
   output.append(request_.head());
   while (body_ == BodyState::more && output.size() < Workspace::kReadBytesMax) {
@@ -76,6 +85,7 @@ Progress Forwarding::gather_first_write() {
     if (body_ != BodyState::more) break;
     if (piece.bytes.empty()) break;
     append_body(piece.bytes);
+    count_body(piece.bytes.size());
   }
   if (body_ == BodyState::end) {
     if (request_.framing() == http::Framing::chunked) output.append(kLastChunk);
@@ -145,6 +155,7 @@ Progress Forwarding::stage(const http::BodyPiece& piece) {
         append_body(piece.bytes);
         pending_ = work_->output.view();
       }
+      count_body(piece.bytes.size());
       return Progress::done;
     case BodyState::end: pending_ = is_chunked ? kLastChunk : std::string_view(); return Progress::done;
     case BodyState::malformed:
@@ -155,7 +166,7 @@ Progress Forwarding::stage(const http::BodyPiece& piece) {
   return Progress::failed;
 }
 
-Progress Forwarding::read_early_answer() {
+Progress Forwarding::read_early_head() {
   for (;;) {
     const std::span<char> room = head_room();
     const Progress progress = take_head_bytes(stream_->try_read(room));
@@ -163,6 +174,58 @@ Progress Forwarding::read_early_answer() {
     is_early_ = has_answer_;
     return progress;
   }
+}
+
+// An upstream that echoes or converts answers while it reads, and would wait for ever if its reader stopped sending. One that refuses,
+// closes or has said all it has to say does not want the rest (RFC 9112 §9.3).
+bool Forwarding::goes_on_uploading() {
+  const http::ResponseHead& head = work_->head;
+  if (head.status >= 300 || !head.keep_alive) return false;
+  const http::Framing framing = answer_framing();
+  if (framing == http::Framing::none) return false;
+  if (framing == http::Framing::length && work_->input.size() - head_bytes_ >= head.content_length) return false;
+  keeps_uploading_ = exchange_.keep_reading();
+  return keeps_uploading_;
+}
+
+void Forwarding::save_pending() {
+  ByteBuffer& output = work_->output;
+  const bool is_ours = !output.empty() && pending_.data() >= output.view().data() && pending_.data() < output.view().data() + output.size();
+  if (is_ours || pending_.empty()) return;
+  output.clear();
+  output.append(pending_);
+  pending_ = output.view();
+}
+
+Task<Progress> Forwarding::listen() {
+  if (!has_answer_) {
+    const Progress head = read_early_head();
+    if (head != Progress::done) co_return head;
+    if (!goes_on_uploading()) co_return Progress::done;
+    const Progress started = start_answer();
+    if (started != Progress::done) co_return started;
+  } else {
+    const std::span<char> room = body_room();
+    const IoResult read = stream_->try_read(room);
+    if (read.status == IoStatus::would_block) co_return Progress::more;
+    const Progress taken = take_body_bytes(read, room.size());
+    if (taken != Progress::more) co_return taken;
+  }
+  save_pending();
+  const Progress relayed = co_await relay();
+  if (relayed == Progress::done) exchange_.close_after();  // the rest of the client's body is not read (K29)
+  co_return relayed;
+}
+
+// Who refuses a body answers, closes, and so makes our writing fail: the answer may still be there to be read.
+Progress Forwarding::after_failed_write() {
+  if (has_answer_) {
+    exchange_.close_after();
+    return Progress::done;
+  }
+  const Progress head = read_early_head();
+  if (head != Progress::more) return head;
+  return take_head_bytes({IoStatus::failed});
 }
 
 // An upstream may answer, and stop reading, before it has the whole body: waiting for room alone would then be a deadlock.
@@ -174,29 +237,37 @@ Task<Progress> Forwarding::send_pending() {
       sent_bytes_ += written.bytes;
       continue;
     }
-    if (written.status != IoStatus::would_block) co_return take_head_bytes(written);
-    const Progress early = read_early_answer();
-    if (early != Progress::more) co_return early;
+    if (written.status != IoStatus::would_block) co_return after_failed_write();
+    const Progress heard = co_await listen();
+    if (heard != Progress::more) co_return heard;
+    if (stream_->has_buffered_input()) continue;
     stream_->expire_after(upstream_.settings.response_timeout);
     const IoStatus waited = co_await stream_->wait_for_either();
     if (waited != IoStatus::ok) co_return take_head_bytes({waited});
+    stream_->never_expire();
   }
-  co_return Progress::done;
+  co_return Progress::more;
 }
 
 Task<Progress> Forwarding::upload() {
   for (;;) {
     const Progress sent = co_await send_pending();
-    if (sent != Progress::done || has_answer_) co_return sent;
+    if (sent != Progress::more) co_return sent;
     if (body_ == BodyState::end) {
-      await_answer();
+      if (!has_answer_) await_answer();
       co_return Progress::done;
     }
     if (!stream_->is_silent()) {
-      const Progress early = read_early_answer();
-      if (early != Progress::more) co_return early;
+      const Progress heard = co_await listen();
+      if (heard != Progress::more) co_return heard;
     }
-    stream_->never_expire();  // the client's pace is the exchange's affair
+    if (has_answer_) {
+      const bool flushed = co_await exchange_.flush();
+      if (!flushed) {
+        client_left();
+        co_return Progress::failed;
+      }
+    }
     const http::BodyPiece piece = co_await exchange_.read_body();
     if (stage(piece) == Progress::failed) co_return Progress::failed;
   }

@@ -69,12 +69,25 @@ class Forwarding {
   void fail(ForwardStatus status, std::string_view detail);
   void fail_body(http::BodyState state);
   void append_body(std::string_view piece);
+  void count_body(std::size_t bytes);
   // Puts what the client brought into pending_.
   [[nodiscard]] Progress stage(const http::BodyPiece& piece);
-  // Sends pending_. done; or as take_head_bytes() when the upstream speaks first.
+  // Sends pending_. more: all of it; else as listen().
   [[nodiscard]] Task<Progress> send_pending();
-  // Reads what the upstream said while the body was still being sent. more: nothing yet, or no final answer.
-  [[nodiscard]] Progress read_early_answer();
+  // Hears what the upstream says while the body is still being sent. more: the body goes on, beside the answer if one began.
+  // done: the final answer is there, or all of it was delivered, and the body ends here.
+  [[nodiscard]] Task<Progress> listen();
+  [[nodiscard]] Progress read_early_head();
+  [[nodiscard]] Progress after_failed_write();
+  // Whether the body goes on although the final answer has begun.
+  [[nodiscard]] bool goes_on_uploading();
+  // Keeps what is still to be sent from the exchange, whose next call overwrites it.
+  void save_pending();
+  // Writes what is in the buffer downstream. more: the rest of the answer must be read.
+  [[nodiscard]] Task<Progress> relay();
+  [[nodiscard]] std::span<char> body_room();
+  // What a read brought of the answer's body. done: its end. more: bytes.
+  [[nodiscard]] Progress take_body_bytes(transport::IoResult read, std::size_t room);
   [[nodiscard]] Progress parse_head();
   void await_answer();
   [[nodiscard]] bool drops(const http::Field& field) const noexcept;
@@ -93,6 +106,7 @@ class Forwarding {
   ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, {}};
 
   http::BodyState body_ = http::BodyState::end;  // how far the client's body has been read
+  std::uint64_t body_left_ = 0;                  // of a sized body: what has not been read yet
   std::string_view first_write_;
   std::string_view pending_;      // what is to be sent next
   std::uint64_t sent_bytes_ = 0;  // on this connection
@@ -105,7 +119,8 @@ class Forwarding {
   int informational_ = 0;
   std::size_t head_bytes_ = 0;
   bool has_answer_ = false;
-  bool is_early_ = false;  // the answer came before the body had been sent
+  bool is_early_ = false;         // the answer came before the body had been sent
+  bool keeps_uploading_ = false;  // and the body goes on beside it
   bool ended_by_close_ = false;
   std::size_t read_bytes_ = Workspace::kReadBytes;
   std::size_t piece_bytes_ = 0;  // of the input that the last piece stands for

@@ -28,6 +28,7 @@ class FakeExchange final : public http::Exchange {
   std::function<bool(std::string_view)> on_write;
   std::function<Task<void>()> before_write;  // awaited first: a slow client
   bool finish_succeeds = true;
+  bool may_keep_reading = false;  // what keep_reading() says
 
   // What came out.
   int status = 0;
@@ -76,6 +77,7 @@ class FakeExchange final : public http::Exchange {
   [[nodiscard]] const http::Peer& peer() const noexcept override { return peer_; }
   [[nodiscard]] MonotonicTime started_at() const noexcept override { return {}; }
   [[nodiscard]] Task<http::BodyPiece> read_body() override {
+    if (started_ && !may_keep_reading) throw std::logic_error("read_body() after start()");
     ++body_reads;
     if (body.empty()) co_return http::BodyPiece{body_end, {}};
     if (body.front().before) body.front().before();
@@ -86,6 +88,7 @@ class FakeExchange final : public http::Exchange {
     if (body.empty() || !body.front().buffered) return {http::BodyState::more, {}};
     return next_piece();
   }
+  [[nodiscard]] bool keep_reading() noexcept override { return may_keep_reading; }
   void start(int answer_status, std::span<const http::Field> answer_fields, http::AnswerBody answer_body) override {
     if (started_) throw std::logic_error("started twice");
     started_ = true;

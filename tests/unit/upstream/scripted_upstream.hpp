@@ -144,12 +144,20 @@ class ScriptedUpstream {
   ScriptedUpstream(const ScriptedUpstream&) = delete;
   ScriptedUpstream& operator=(const ScriptedUpstream&) = delete;
 
-  // Waits until every script has ended.
+  // Waits until every connection that was made has been served and every script has ended.
   void stop() {
     if (!acceptor_.joinable()) return;
-    stopping_ = true;
-    ::shutdown(listener_, SHUT_RDWR);
+    // A last connection of our own: whatever came before it is accepted before it.
+    const int last = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    ::bind(last, reinterpret_cast<sockaddr*>(&address), size);
+    ::getsockname(last, reinterpret_cast<sockaddr*>(&address), &size);
+    last_port_ = ntohs(address.sin_port);
+    sockaddr_in target = loopback(port_);
+    ::connect(last, reinterpret_cast<sockaddr*>(&target), sizeof target);
     acceptor_.join();
+    ::close(last);
     for (std::thread& thread : threads_) thread.join();
     ::close(listener_);
   }
@@ -157,10 +165,19 @@ class ScriptedUpstream {
   [[nodiscard]] int connections() const { return connections_; }
 
  private:
+  static sockaddr_in loopback(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+  }
   void accept_all() {
     for (;;) {
-      const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (socket < 0 || stopping_) {
+      sockaddr_in client{};
+      socklen_t size = sizeof client;
+      const int socket = ::accept4(listener_, reinterpret_cast<sockaddr*>(&client), &size, SOCK_CLOEXEC);
+      if (socket < 0 || ntohs(client.sin_port) == last_port_) {
         if (socket >= 0) ::close(socket);
         return;
       }
@@ -176,7 +193,7 @@ class ScriptedUpstream {
   SSL_CTX* tls_;
   int listener_ = -1;
   std::uint16_t port_ = 0;
-  std::atomic<bool> stopping_ = false;
+  std::atomic<std::uint16_t> last_port_ = 0;
   std::atomic<int> connections_ = 0;
   std::thread acceptor_;
   std::vector<std::thread> threads_;

@@ -91,7 +91,7 @@ TEST(Uploading, K16_AsksForABodyOnlyWhenItsHeadIsOnItsWay) {
   exchange.body.push_back({"hello", false});
   EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answered);
   EXPECT_EQ(seen, "hello");
-  EXPECT_EQ(exchange.body_reads, 2);
+  EXPECT_EQ(exchange.body_reads, 1);
   EXPECT_EQ(exchange.status, 200);
 }
 
@@ -211,6 +211,105 @@ TEST(Uploading, K29_DoesNotDeadlockWithAnUpstreamThatAnswersAndStopsReading) {
   const ForwardResult result = worker.forward(exchange);
   EXPECT_EQ(result.status, ForwardStatus::answered) << result.detail;
   EXPECT_EQ(exchange.written_bytes, 32U * 1024 * 1024);
+  EXPECT_TRUE(exchange.closes);
+}
+
+// Answers while it reads, as one that converts or echoes does.
+void echo(Peer& peer, std::size_t bytes) {
+  peer.read_head();
+  peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (std::size_t done = 0; done < bytes;) {
+    const std::string piece = peer.read_exactly(std::min<std::size_t>(bytes - done, 8 * 1024));
+    if (piece.empty() || !peer.write("2000\r\n" + piece + "\r\n")) return;
+    done += piece.size();
+  }
+  peer.write("0\r\n\r\n");
+  peer.read_to_end();
+}
+
+TEST(Uploading, SendsOnBesideAnAnswerThatBeganEarly) {
+  constexpr int kPieces = 2048;  // 32 MiB: far more than all buffers between the two ends
+  ScriptedUpstream server({[](Peer& peer) { echo(peer, std::size_t{kPieces} * 16 * 1024); }});
+  Worker worker(server);
+  FakeExchange exchange = post();
+  exchange.may_keep_reading = true;
+  exchange.sized_body(std::uint64_t{kPieces} * 16 * 1024);
+  std::string sent;
+  for (int i = 0; i < kPieces; ++i) {
+    exchange.body.push_back({std::string(16 * 1024, static_cast<char>('a' + i % 26)), false});
+    sent += exchange.body.back().bytes;
+  }
+  const ForwardResult result = worker.forward(exchange);
+  EXPECT_EQ(result.status, ForwardStatus::answered) << result.detail;
+  EXPECT_TRUE(exchange.written == sent) << exchange.written.size();
+  EXPECT_FALSE(exchange.closes) << "all was read and all was sent";
+  EXPECT_TRUE(exchange.finished);
+  EXPECT_LE(exchange.largest_write, 64U * 1024);
+  EXPECT_EQ(worker.upstream().idle_connections(), 0U);
+}
+
+TEST(Uploading, K29_EndsTheBodyWithAnAnswerThatEndsFirst) {
+  std::promise<void> begun;
+  std::promise<void> ended;
+  ScriptedUpstream server({[&](Peer& peer) {
+    peer.read_head();
+    peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+    begun.set_value();
+    peer.read_exactly(10);
+    peer.write("0\r\n\r\n");
+    ended.set_value();
+    peer.read_to_end();
+  }});
+  Worker worker(server);
+  FakeExchange exchange = post();
+  exchange.may_keep_reading = true;
+  exchange.sized_body(100);
+  exchange.body.push_back({"first", false, [&] { begun.get_future().wait(); }});
+  exchange.body.push_back({"other", false});
+  exchange.body.push_back({"third", false, [&] { ended.get_future().wait(); }});
+  exchange.body.push_back({"never", false});
+  EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answered);
+  EXPECT_EQ(exchange.written, "ok");
+  EXPECT_TRUE(exchange.closes);
+  EXPECT_GE(exchange.body.size(), 1U) << "the last piece was not read";
+  EXPECT_EQ(worker.upstream().idle_connections(), 0U);
+}
+
+TEST(Uploading, CutsAnAnswerThatBeganWhenTheBodyFails) {
+  std::promise<void> begun;
+  ScriptedUpstream server({[&](Peer& peer) {
+    peer.read_head();
+    peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+    begun.set_value();
+    peer.read_to_end();
+  }});
+  Worker worker(server);
+  FakeExchange exchange = post();
+  exchange.may_keep_reading = true;
+  exchange.chunked_body();
+  exchange.body.push_back({"first", false, [&] { begun.get_future().wait(); }});
+  exchange.body_end = http::BodyState::malformed;
+  EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answer_cut);
+  EXPECT_TRUE(exchange.aborted);
+  EXPECT_FALSE(exchange.finished);
+}
+
+TEST(Uploading, K29_ForwardsARefusalWhoseSenderClosedTheConnection) {
+  std::promise<void> closed;
+  ScriptedUpstream server({[&](Peer& peer) {
+    peer.read_head();
+    peer.write("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig");
+    peer.close();
+    closed.set_value();
+  }});
+  Worker worker(server);
+  FakeExchange exchange = post();
+  exchange.sized_body(10);
+  exchange.body.push_back({"first", false, [&] { closed.get_future().wait(); }});
+  exchange.body.push_back({"other", false});
+  EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answered);
+  EXPECT_EQ(exchange.status, 413);
+  EXPECT_EQ(exchange.written, "big");
   EXPECT_TRUE(exchange.closes);
 }
 
