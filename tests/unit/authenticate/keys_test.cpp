@@ -37,16 +37,16 @@ TEST(Algorithm, A02_A03_A05_A06_RefusesNoneAndEveryOtherSpelling) {
   EXPECT_EQ(parse_algorithm("RS256"), Algorithm::rs256);
 }
 
-class EveryAlgorithm : public ::testing::TestWithParam<Algorithm> {};
-INSTANTIATE_TEST_SUITE_P(VerificationKey, EveryAlgorithm, ::testing::ValuesIn(testing::all_algorithms()),
+class KeyOfEveryAlgorithm : public ::testing::TestWithParam<Algorithm> {};
+INSTANTIATE_TEST_SUITE_P(VerificationKey, KeyOfEveryAlgorithm, ::testing::ValuesIn(testing::all_algorithms()),
                          [](const auto& info) { return std::string(name(info.param)); });
 
-TEST_P(EveryAlgorithm, VerifiesWhatItsPairSigned) {
+TEST_P(KeyOfEveryAlgorithm, VerifiesWhatItsPairSigned) {
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kInput, signature), Verification::valid);
 }
 
-TEST_P(EveryAlgorithm, B11_RefusesEveryFlippedBitOfTheSignature) {
+TEST_P(KeyOfEveryAlgorithm, B11_RefusesEveryFlippedBitOfTheSignature) {
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   const VerificationKey& key = verifier(GetParam());
   testing::for_each_flipped_bit(signature, [&](std::string_view mutant, std::size_t bit) {
@@ -55,7 +55,7 @@ TEST_P(EveryAlgorithm, B11_RefusesEveryFlippedBitOfTheSignature) {
   EXPECT_EQ(key.verify(GetParam(), kInput, signature), Verification::valid);
 }
 
-TEST_P(EveryAlgorithm, RefusesEveryFlippedBitOfTheInput) {
+TEST_P(KeyOfEveryAlgorithm, RefusesEveryFlippedBitOfTheInput) {
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   const VerificationKey& key = verifier(GetParam());
   testing::for_each_flipped_bit(kInput, [&](std::string_view mutant, std::size_t bit) {
@@ -63,7 +63,7 @@ TEST_P(EveryAlgorithm, RefusesEveryFlippedBitOfTheInput) {
   });
 }
 
-TEST_P(EveryAlgorithm, B11_RefusesEveryCutAndEveryLengthening) {
+TEST_P(KeyOfEveryAlgorithm, B11_RefusesEveryCutAndEveryLengthening) {
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   const VerificationKey& key = verifier(GetParam());
   testing::for_each_cut(signature, [&](std::string_view cut) {
@@ -74,13 +74,13 @@ TEST_P(EveryAlgorithm, B11_RefusesEveryCutAndEveryLengthening) {
   }
 }
 
-TEST_P(EveryAlgorithm, B13_RefusesASignatureOf16KiB) {
+TEST_P(KeyOfEveryAlgorithm, B13_RefusesASignatureOf16KiB) {
   EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kInput, std::string(16 * 1024, '\x41')), Verification::invalid);
   EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kInput, std::string(16 * 1024, '\0')), Verification::invalid);
 }
 
 // Also what keeps CVE-2026-44699 out: a key of one kind never becomes the key of another algorithm.
-TEST_P(EveryAlgorithm, D03_D04_RefusesEveryAlgorithmThatIsNotTheKeys) {
+TEST_P(KeyOfEveryAlgorithm, D03_D04_RefusesEveryAlgorithmThatIsNotTheKeys) {
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   const VerificationKey& key = verifier(GetParam());
   for (const Algorithm other : testing::all_algorithms()) {
@@ -89,7 +89,7 @@ TEST_P(EveryAlgorithm, D03_D04_RefusesEveryAlgorithmThatIsNotTheKeys) {
   }
 }
 
-TEST_P(EveryAlgorithm, R06_LeavesOpenSslsErrorQueueEmpty) {
+TEST_P(KeyOfEveryAlgorithm, R06_LeavesOpenSslsErrorQueueEmpty) {
   const VerificationKey& key = verifier(GetParam());
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   for (const std::string& bad :
@@ -99,7 +99,7 @@ TEST_P(EveryAlgorithm, R06_LeavesOpenSslsErrorQueueEmpty) {
   }
 }
 
-TEST_P(EveryAlgorithm, VerifiesOnSeveralThreadsAtOnce) {
+TEST_P(KeyOfEveryAlgorithm, VerifiesOnSeveralThreadsAtOnce) {
   const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
   const VerificationKey& key = verifier(GetParam());
   std::array<int, 3> valid{};
