@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ class Descriptor {
   void close() {
     if (value_ >= 0) ::close(std::exchange(value_, -1));
   }
+  void shut_write() const { ::shutdown(value_, SHUT_WR); }
   // Ends with a RST.
   void reset() {
     const linger hard{1, 0};
