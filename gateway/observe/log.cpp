@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -12,11 +13,6 @@ namespace {
 
 void put_decimal(char* out, unsigned number, int digits) noexcept {
   for (int i = digits; i-- > 0; number /= 10) out[i] = static_cast<char>('0' + number % 10);
-}
-
-void append_number(std::string& out, std::int64_t number) {
-  std::array<char, 20> digits{};
-  out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
 }
 
 // "2026-01-31T12:00:00."
@@ -34,8 +30,28 @@ void print_second(std::array<char, 20>& out, std::chrono::sys_seconds second) no
   put_decimal(&out[17], static_cast<unsigned>(time.seconds().count()), 2);
 }
 
-bool is_plain_ascii(std::string_view text) noexcept {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x7F; });
+constexpr std::uint64_t repeated(unsigned char byte) noexcept { return 0x0101'0101'0101'0101U * byte; }
+
+// A bit in each byte's place that is zero, and possibly in those above it.
+constexpr std::uint64_t zeros(std::uint64_t bytes) noexcept { return (bytes - repeated(1)) & ~bytes & repeated(0x80); }
+
+// Whether none of eight bytes needs a look: printable ASCII without '"' and '\\'.
+constexpr bool is_plain(std::uint64_t bytes) noexcept {
+  const std::uint64_t below_space = (bytes - repeated(0x20)) & ~bytes;
+  const std::uint64_t special = zeros(bytes ^ repeated('"')) | zeros(bytes ^ repeated('\\')) | zeros(bytes ^ repeated(0x7F));
+  return ((bytes | below_space | special) & repeated(0x80)) == 0;
+}
+
+// Nearly every value is: eight bytes at a time, because a line is written for every request.
+bool is_plain(std::string_view text) noexcept {
+  for (; text.size() >= 8; text.remove_prefix(8)) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, text.data(), 8);
+    if (!is_plain(bytes)) return false;
+  }
+  std::uint64_t rest = repeated(' ');
+  if (!text.empty()) std::memcpy(&rest, text.data(), text.size());
+  return is_plain(rest);
 }
 
 // The bytes of the well-formed UTF-8 sequence that `text` begins with; 0 when it begins with none.
@@ -71,10 +87,31 @@ std::string_view name(Level level) noexcept {
   return "unknown";
 }
 
-void LogLine::name(std::string_view name) {
-  line_ += ",\"";
-  line_ += name;
-  line_ += "\":";
+char* LogLine::room(std::size_t bytes) {
+  if (buffer_.size() - used_ < bytes) buffer_.resize(std::max(used_ + bytes, 2 * buffer_.size()));
+  return buffer_.data() + used_;
+}
+
+void LogLine::append(std::string_view bytes) {
+  std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+  used_ += bytes.size();
+}
+
+void LogLine::member(std::string_view name) {
+  char* out = room(name.size() + 4);
+  *out++ = ',';
+  *out++ = '"';
+  std::memcpy(out, name.data(), name.size());
+  out += name.size();
+  *out++ = '"';
+  *out++ = ':';
+  used_ += name.size() + 4;
+}
+
+void LogLine::digits(std::int64_t value) {
+  constexpr std::size_t kDigitsMax = 20;
+  char* out = room(kDigitsMax);
+  used_ += static_cast<std::size_t>(std::to_chars(out, out + kDigitsMax, value).ptr - out);
 }
 
 LogLine& LogLine::begin(WallTime now, Level level, std::string_view event) {
@@ -87,57 +124,72 @@ LogLine& LogLine::begin(WallTime now, Level level, std::string_view event) {
   std::array<char, 6> fraction{};
   put_decimal(fraction.data(), static_cast<unsigned>(microseconds.count()), 6);
 
-  line_.assign("{\"ts\":\"");
-  line_.append(stamp_.data(), stamp_.size());
-  line_.append(fraction.data(), fraction.size());
-  line_ += "Z\",\"level\":\"";
-  line_ += observe::name(level);
-  line_ += '"';
+  used_ = 0;
+  append("{\"ts\":\"");
+  append({stamp_.data(), stamp_.size()});
+  append({fraction.data(), fraction.size()});
+  append("Z\",\"level\":\"");
+  append(name(level));
+  append("\"");
   return text("event", event);
 }
 
 LogLine& LogLine::text(std::string_view name, std::string_view value) {
-  this->name(name);
-  if (is_plain_ascii(value)) {
-    append_json_string(line_, value);
-  } else {
-    append_json_string(line_, sanitized(value));
+  if (!is_plain(value)) {
+    std::string escaped;
+    append_json_string(escaped, sanitized(value));
+    member(name);
+    append(escaped);
+    return *this;
   }
+  // ,"name":"value" in one go.
+  char* const begin = room(name.size() + value.size() + 6);
+  char* out = begin;
+  *out++ = ',';
+  *out++ = '"';
+  out = std::copy_n(name.data(), name.size(), out);
+  *out++ = '"';
+  *out++ = ':';
+  *out++ = '"';
+  out = std::copy_n(value.data(), value.size(), out);
+  *out++ = '"';
+  used_ += static_cast<std::size_t>(out - begin);
   return *this;
 }
 
 LogLine& LogLine::number(std::string_view name, std::int64_t value) {
-  this->name(name);
-  append_number(line_, value);
+  member(name);
+  digits(value);
   return *this;
 }
 
 LogLine& LogLine::decimal(std::string_view name, double value) {
-  this->name(name);
+  member(name);
   // Printed as thousandths in an integer: several times faster than any floating-point formatter.
   constexpr double kExactMax = 1e12;
   if (!(std::abs(value) < kExactMax)) {  // NaN too
-    line_ += std::isfinite(value) ? Json(value).dump() : "null";
+    append(std::isfinite(value) ? Json(value).dump() : "null");
     return *this;
   }
   const std::int64_t thousandths = std::llround(value * 1000);
-  if (thousandths < 0) line_ += '-';
-  append_number(line_, std::abs(thousandths) / 1000);
+  const std::int64_t magnitude = std::abs(thousandths);
+  if (thousandths < 0) append("-");
+  digits(magnitude / 1000);
   std::array<char, 4> fraction{'.'};
-  put_decimal(&fraction[1], static_cast<unsigned>(std::abs(thousandths) % 1000), 3);
-  line_.append(fraction.data(), fraction.size());
+  put_decimal(&fraction[1], static_cast<unsigned>(magnitude % 1000), 3);
+  append({fraction.data(), fraction.size()});
   return *this;
 }
 
 LogLine& LogLine::boolean(std::string_view name, bool value) {
-  this->name(name);
-  line_ += value ? "true" : "false";
+  member(name);
+  append(value ? "true" : "false");
   return *this;
 }
 
 std::string_view LogLine::end() {
-  line_ += "}\n";
-  return line_;
+  append("}\n");
+  return {buffer_.data(), used_};
 }
 
 void Log::event(Level level, std::string_view event, std::string_view detail) const {

@@ -70,9 +70,14 @@ class LogLine {
   [[nodiscard]] std::string_view end();
 
  private:
-  void name(std::string_view name);
+  // Room for `bytes` more behind the line; what was written there is made part of it by moving used_.
+  [[nodiscard]] char* room(std::size_t bytes);
+  void member(std::string_view name);
+  void append(std::string_view bytes);
+  void digits(std::int64_t value);
 
-  std::string line_;
+  std::string buffer_;  // its size is the room, not the line
+  std::size_t used_ = 0;
   // The time up to the second as it was last printed, and that second.
   std::array<char, 20> stamp_{};
   std::chrono::sys_seconds stamped_ = std::chrono::sys_seconds::min();

@@ -111,6 +111,31 @@ INSTANTIATE_TEST_SUITE_P(Values, LogLineValue,
                                          Value{"no_break_space", "\xC2\xA0", "\xC2\xA0"}),
                          [](const auto& info) { return std::string(info.param.name); });
 
+TEST(LogLine, EscapesAtEveryPlace) {
+  // Values are looked at eight bytes at a time: what needs an escape must be found wherever it stands.
+  for (std::size_t size = 1; size <= 20; ++size) {
+    for (std::size_t place = 0; place < size; ++place) {
+      for (const int byte : {0x00, 0x01, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x5B, 0x5C, 0x5D, 0x7E}) {
+        std::string value(size, '~');
+        value[place] = static_cast<char>(byte);
+        LogLine line;
+        line.begin(at(0), Level::info, "e").text("v", value);
+        const Result<Json> read = Json::parse(line.end());
+        ASSERT_TRUE(read) << line.end();
+        EXPECT_EQ(*read->find("v")->string(), value);
+      }
+    }
+  }
+}
+
+TEST(LogLine, IsUsedAgain) {
+  LogLine line;
+  line.begin(at(0), Level::info, "first").text("long", std::string(5000, 'x'));
+  EXPECT_GT(line.end().size(), 5000U);
+  line.begin(at(0), Level::info, "second");
+  EXPECT_EQ(line.end(), "{\"ts\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"info\",\"event\":\"second\"}\n");
+}
+
 struct Collected {
   std::array<int, 2> ends{};
   std::unique_ptr<LineWriter> writer;
