@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
+
 #include "unit/http/verdicts.hpp"
 
 namespace sallyport::http {

@@ -1,6 +1,9 @@
 #include "http/target.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cctype>
 
 #include "unit/http/verdicts.hpp"
 
