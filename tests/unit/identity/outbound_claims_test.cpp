@@ -25,6 +25,13 @@ TEST_F(Outbound, C14_AClaimWithAControlByteIsRefused) {
   EXPECT_EQ(refusal(with_claims(R"({"name":"x\r\nX-Role: admin"})")), "X-User-Name: a control byte");
 }
 
+TEST_F(Outbound, C14_ARefusalTakesBackWhatWasWrittenBeforeTheBufferGrew) {
+  name_headers({{"X-Large", "large"}, {"X-Larger", "large"}, {"X-User-Name", "name"}});
+  const std::string large(kHeaderValueBytesMax, 'x');
+  EXPECT_EQ(refusal(with_claims(R"({"name":"a\tb","large":")" + large + "\"}")), "X-User-Name: a control byte");
+  EXPECT_EQ(refusal(with_claims(R"({"name":"a b","large":")" + large + "\"}")), "sent");
+}
+
 TEST_F(Outbound, C13_ASubjectWithAControlByteIsRefused) {
   EXPECT_EQ(refusal(PermitBuilder::of(IdentityBuilder().subject("alice\r\nX-Auth-Roles: admin").build())),
             "X-Auth-Subject: a control byte");

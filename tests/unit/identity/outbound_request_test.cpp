@@ -270,6 +270,13 @@ TEST_F(Outbound, P15_CountsItsOwnHopsInVia) {
   EXPECT_EQ(hops_after({"Via: 1.1 other, 1.1 Sallyport (x)", "Via: 1.1 sallyport"}), "1.1 sallyport, 1.1 sallyport, 1.1 sallyport");
 }
 
+TEST_F(Outbound, P15_WhatAClientPutsInViaDoesNotGrow) {
+  std::string via = "1.1 sallyport";
+  for (int i = 0; i != 200; ++i) via += ", 1.1 sallyport";
+  EXPECT_THAT(values(get(alice(), {"Via: " + via, "Via: " + via}), "Via"),
+              ElementsAre("1.1 sallyport, 1.1 sallyport, 1.1 sallyport, 1.1 sallyport, 1.1 sallyport, 1.1 sallyport"));
+}
+
 TEST_F(Outbound, P15_ARequestThatGoesRoundIsFoundOut) {
   std::string via;
   std::size_t rounds = 0;

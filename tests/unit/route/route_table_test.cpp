@@ -222,6 +222,7 @@ TEST(RouteTable, J23_TheHostIsChosenFirst) {
   EXPECT_EQ(winner(table, "GET", "/a/b", "x.api.example.com"), 2);
   EXPECT_EQ(winner(table, "GET", "/a/b", "x.y.api.example.com"), 2);
   EXPECT_EQ(winner(table, "GET", "/a/b", "example.com"), 3) << "a suffix needs a label before it";
+  EXPECT_EQ(winner(table, "GET", "/a/b", ".example.com"), 3) << "an empty label is none";
   EXPECT_EQ(winner(table, "GET", "/a/b", "evilexample.com"), 3);
   EXPECT_EQ(winner(table, "GET", "/a/b", "api.example.com.evil.test"), 3);
   EXPECT_EQ(winner(table, "GET", "/a/c", "evil.test"), -404);
