@@ -1,6 +1,7 @@
 // One request and its answer, whatever the version of HTTP below. Everything after http/ sees this and never a socket.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -53,6 +54,8 @@ class Exchange {
   // The next piece. The first call answers `Expect: 100-continue` with 100, so authenticate before it.
   // After anything but `more` the same state is returned again.
   [[nodiscard]] virtual Task<BodyPiece> read_body() = 0;
+  // As read_body(), but an empty `more` when nothing came for that long: for who must listen to another side as well.
+  [[nodiscard]] virtual Task<BodyPiece> read_body_within(std::chrono::milliseconds /*patience*/) { return read_body(); }
   // What is already here of the body, without waiting and without sending a 100; an empty `more` when nothing is.
   [[nodiscard]] virtual BodyPiece buffered_body() = 0;
 

@@ -80,7 +80,7 @@ BodyPiece Http1Exchange::step_body() {
 
 BodyPiece Http1Exchange::buffered_body() { return step_body(); }
 
-Task<BodyPiece> Http1Exchange::read_body() {
+Task<BodyPiece> Http1Exchange::read_body_until(MonotonicTime give_up) {
   for (;;) {
     const BodyPiece piece = step_body();
     if (piece.state != BodyState::more || !piece.bytes.empty()) co_return piece;
@@ -95,9 +95,10 @@ Task<BodyPiece> Http1Exchange::read_body() {
     }
     body_input_.clear();
     const std::span<char> room = body_input_.prepare(kBodyReadBytes);
-    stream_.expire_at(body_deadline_);
+    stream_.expire_at(std::min(body_deadline_, give_up));
     const transport::IoResult read = co_await stream_.read_some(room);
     stream_.never_expire();
+    if (read.status == transport::IoStatus::timed_out && give_up < body_deadline_) co_return BodyPiece{BodyState::more, {}};
     if (!read.ok()) {
       body_state_ = read.status == transport::IoStatus::timed_out ? BodyState::timed_out : BodyState::gone;
       continue;

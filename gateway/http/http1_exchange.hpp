@@ -42,7 +42,10 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] const RequestHead& request() const noexcept override { return head_; }
   [[nodiscard]] const Peer& peer() const noexcept override { return peer_; }
   [[nodiscard]] MonotonicTime started_at() const noexcept override { return started_at_; }
-  [[nodiscard]] Task<BodyPiece> read_body() override;
+  [[nodiscard]] Task<BodyPiece> read_body() override { return read_body_until(MonotonicTime::max()); }
+  [[nodiscard]] Task<BodyPiece> read_body_within(std::chrono::milliseconds patience) override {
+    return read_body_until(clock_.monotonic_now() + patience);
+  }
   [[nodiscard]] BodyPiece buffered_body() override;
   // Not while the client waits for a 100: it cannot follow the answer's head.
   [[nodiscard]] bool keep_reading() noexcept override { return keeps_reading_ = !continue_pending_; }
@@ -65,6 +68,8 @@ class Http1Exchange final : public Exchange {
 
   // Takes decoder steps on what is here; an empty `more` when input is needed.
   [[nodiscard]] BodyPiece step_body();
+  // An empty `more` when nothing came until `give_up`.
+  [[nodiscard]] Task<BodyPiece> read_body_until(MonotonicTime give_up);
   void drop_buffered_body();
   void write_status_line(int status);
   void write_framing(AnswerBody body, bool body_forbidden);

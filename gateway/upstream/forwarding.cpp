@@ -68,7 +68,11 @@ void Forwarding::append_body(std::string_view piece) {
 }
 
 namespace {
+
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
+// While a client takes its time with its body, an answer of the upstream waits at most this long to be heard.
+constexpr std::chrono::milliseconds kListenInterval{250};
+
 }  // namespace
 
 Progress Forwarding::gather_first_write() {
@@ -268,7 +272,8 @@ Task<Progress> Forwarding::upload() {
         co_return Progress::failed;
       }
     }
-    const http::BodyPiece piece = co_await exchange_.read_body();
+    const http::BodyPiece piece = co_await exchange_.read_body_within(kListenInterval);
+    if (piece.state == BodyState::more && piece.bytes.empty()) continue;
     if (stage(piece) == Progress::failed) co_return Progress::failed;
   }
 }

@@ -113,6 +113,7 @@ class Worker {
 
   upstream::Upstream& upstream() { return *upstream_; }
   boost::asio::io_context& context() { return context_; }
+  transport::DeadlineWheel& wheel() { return wheel_; }
 
  private:
   void go_round(int rounds, std::shared_ptr<std::promise<void>> settled) {
