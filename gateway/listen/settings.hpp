@@ -18,9 +18,9 @@ struct TlsSettings {
 
 struct ListenerSettings {
   std::string name;
-  std::string host;       // an IP address without brackets
+  std::string host;  // an IP address without brackets
   std::uint16_t port = 0;
-  std::optional<TlsSettings> tls;  // nullopt: clear text
+  std::optional<TlsSettings> tls;          // nullopt: clear text
   std::uint32_t connections_max = 20'000;  // of all workers together
   http::Limits limits;
   http::Timeouts timeouts;

@@ -1,0 +1,92 @@
+// One address as one worker serves it: accepts, shakes hands, and runs a session per connection.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "base/task_group.hpp"
+#include "http/http1_session.hpp"
+#include "listen/shared_listener.hpp"
+#include "listen/socket_address.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "transport/deadline_wheel.hpp"
+#include "transport/readiness.hpp"
+#include "transport/stream.hpp"
+
+namespace sallyport::listen {
+
+// The parts of a worker that its listeners use. All outlive the listener.
+struct ListenerContext {
+  boost::asio::io_context& context;
+  transport::DeadlineWheel& wheel;
+  http::RequestHandler& handler;
+  const http::Draining& draining;
+  observe::WorkerMetrics& metrics;
+  const observe::Log& log;
+  const Clock& clock;
+  // What runs on a connection that is ready; the tests put their own here.
+  using Serve = std::function<Task<void>(transport::Stream&, const http::Peer&, const http::SessionContext&, http::SessionState&)>;
+  Serve serve = &http::serve_http1;
+};
+
+// Belongs to the worker's thread, but for bind(). After start(), destroy it only when join() has returned or the io_context runs no more.
+class Listener {
+ public:
+  static constexpr std::size_t kAcceptsPerRound = 64;      // then the connections at hand get their turn
+  static constexpr std::chrono::milliseconds kPause{100};  // without descriptors
+  // Of all descriptors that the process may have, these are not for clients: upstreams, stores and files need some too.
+  static constexpr std::uint64_t kReservedShare = 4;  // one in four
+
+  // Binds with SO_REUSEPORT and listens. Fault::unavailable naming the address and the reason.
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> bind(std::shared_ptr<SharedListener> shared, ListenerContext worker);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  void start();
+  // No new connections; those that wait in the kernel are reset.
+  void stop_accepting() noexcept;
+  // stop_accepting(); what is idle ends now, requests under way may finish until `deadline`, the rest is aborted then. Called again, it
+  // only moves the deadline. The worker sets its http::Draining before.
+  void drain(MonotonicTime deadline);
+  void abort_all() noexcept;
+  // Returns when the accepting and every connection have ended.
+  [[nodiscard]] Task<void> join() { return tasks_.join(); }
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return shared_->port(); }
+  [[nodiscard]] std::size_t connections() const noexcept { return live_count_; }
+
+ private:
+  struct Connection;
+  Listener(std::shared_ptr<SharedListener> shared, ListenerContext worker);
+
+  enum class Accepted : std::uint8_t { one, none_left, cannot };
+  [[nodiscard]] Task<void> accept_loop();
+  [[nodiscard]] Accepted accept_one();
+  void admit(UniqueDescriptor socket, const SocketAddress& peer);
+  void refuse_for_want_of_descriptors();
+  [[nodiscard]] Task<void> pause();
+  [[nodiscard]] Task<void> serve(UniqueDescriptor socket, SharedListener::Slot slot, SocketAddress peer);
+  [[nodiscard]] Task<bool> shake_hands(Connection& connection);
+  static void on_drain_deadline(void* self) { static_cast<Listener*>(self)->abort_all(); }
+
+  std::shared_ptr<SharedListener> shared_;
+  ListenerContext worker_;
+  http::SessionContext session_;
+  UniqueDescriptor socket_;
+  UniqueDescriptor reserve_;  // given up for a moment to take and drop a client when there is no other descriptor
+  std::optional<transport::Readiness> readiness_;
+  std::uint64_t descriptor_end_;  // clients get descriptors below it
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor> pause_timer_;
+  transport::Deadline drain_deadline_;
+  Connection* first_ = nullptr;  // the live ones
+  std::size_t live_count_ = 0;
+  bool accepting_ = false;
+  bool short_of_descriptors_ = false;
+  bool drained_idle_ = false;
+  TaskGroup tasks_;
+};
+
+}  // namespace sallyport::listen

@@ -1,0 +1,60 @@
+// What a TLS listener answers with: its certificates by name, ALPN, session tickets.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "listen/settings.hpp"
+#include "listen/ticket_keys.hpp"
+#include "transport/tls_context.hpp"
+
+struct ssl_st;
+
+namespace sallyport::listen {
+
+// Immutable but for its ticket keys; any thread. Outlives the connections that it accepted.
+//   SNI: the certificate that names the host exactly, else by a wildcard for its first label (RFC 9525 §6.3), else the first one; of two
+//   that
+//     fit, the one configured first.
+//   ALPN (RFC 7301): http/1.1; a client that offers only others is refused with no_application_protocol.
+//   Tickets: bound to the listener, the certificate and the SNI name: a ticket for one name does not resume for another (CVE-2025-23419).
+class TlsServerContext {
+ public:
+  // `listener` is the listener's name. Fault as transport::use_certificate(); malformed without any certificate.
+  [[nodiscard]] static Result<std::unique_ptr<TlsServerContext>> create(const TlsSettings& settings, std::string listener,
+                                                                        const Clock& clock);
+  TlsServerContext(const TlsServerContext&) = delete;
+  TlsServerContext& operator=(const TlsServerContext&) = delete;
+
+  // For Stream::accept_tls().
+  [[nodiscard]] ssl_ctx_st* context() const noexcept { return contexts_.front().get(); }
+  // Name and end of each certificate, in the order of the settings.
+  [[nodiscard]] const std::vector<std::pair<std::string, WallTime>>& certificate_expiry() const noexcept { return expiry_; }
+  // Which certificate answers to `server_name` (lower case): an index into the settings' list.
+  [[nodiscard]] std::size_t choose(std::string_view server_name) const;
+
+ private:
+  TlsServerContext(std::string listener, const Clock& clock) : listener_(std::move(listener)), ticket_keys_(clock) {}
+  [[nodiscard]] Result<void> add(const transport::CertificateFiles& files, transport::TlsVersion minimum);
+  void prepare(ssl_ctx_st* context);
+
+  // OpenSSL's callbacks; `self` and the context's extra data are this object.
+  static int on_client_hello(ssl_st* ssl, int* alert, void* self);
+  static int on_alpn(ssl_st* ssl, const unsigned char** chosen, unsigned char* chosen_size, const unsigned char* offered,
+                     unsigned offered_size, void* self);
+  [[nodiscard]] bool bind_session(ssl_st* ssl, std::size_t certificate, std::string_view server_name) const;
+
+  std::string listener_;
+  TicketKeyRing ticket_keys_;
+  std::vector<transport::SslContext> contexts_;              // one per certificate
+  std::map<std::string, std::size_t, std::less<>> by_name_;  // "a.example", "*.example"
+  std::vector<std::pair<std::string, WallTime>> expiry_;
+};
+
+}  // namespace sallyport::listen
