@@ -142,7 +142,7 @@ struct Case {
 void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
 
 class ChunkedBody : public testing::TestWithParam<Case> {};
-TEST_P(ChunkedBody, IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict_of(GetParam().text)); }
+TEST_P(ChunkedBody, K09_K10_K11_K12_K13_K25_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict_of(GetParam().text)); }
 
 // A chunk of one byte with this size line.
 std::string sized(std::string_view line) { return std::string(line) + "\r\nx\r\n0\r\n\r\n"; }

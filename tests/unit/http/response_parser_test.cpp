@@ -51,7 +51,7 @@ struct Case {
 void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
 
 class AnswerHead : public testing::TestWithParam<Case> {};
-TEST_P(AnswerHead, IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, answer_verdict(GetParam().text)); }
+TEST_P(AnswerHead, I18_K28_O06_O15_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, answer_verdict(GetParam().text)); }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, AnswerHead,
@@ -105,7 +105,7 @@ struct FramingCase {
 void PrintTo(const FramingCase& row, std::ostream* out) { *out << row.name; }
 
 class AnswerFraming : public testing::TestWithParam<FramingCase> {};
-TEST_P(AnswerFraming, FollowsRfc9112) {
+TEST_P(AnswerFraming, K28_FollowsRfc9112) {
   ResponseHead head;
   ASSERT_EQ("ok", answer_verdict(GetParam().text, head, GetParam().method));
   EXPECT_EQ(GetParam().framing, head.framing);
