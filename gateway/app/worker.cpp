@@ -1,0 +1,94 @@
+#include "app/worker.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+namespace sallyport::app {
+
+Worker::Worker(const Shared& shared)
+    : shared_(shared),
+      work_(context_.get_executor()),
+      wheel_(context_),
+      tasks_(context_, [&shared](std::string_view what) { shared.log.event(observe::Level::error, "task_failed", what); }),
+      flush_timer_(context_),
+      access_log_(shared.access_writer),
+      audit_log_(shared.audit_writer),
+      token_cache_(kTokenCacheEntriesMax, kTokenCacheBytesMax),
+      pipeline_({token_cache_, metrics_, access_log_, audit_log_, shared.clock}) {}
+
+Worker::~Worker() = default;
+
+Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
+  std::unique_ptr<Worker> worker(new Worker(shared));
+  auto road = std::make_shared<pipeline::Road>();
+  road->snapshot = shared.settings.snapshot;
+  for (const upstream::UpstreamSettings& settings : shared.settings.upstreams) {
+    Result<std::shared_ptr<upstream::Upstream>> upstream = upstream::Upstream::create(settings, worker->context_, worker->wheel_);
+    if (!upstream) return upstream.error();
+    road->upstreams.push_back(std::move(*upstream));
+  }
+  worker->pipeline_.use(std::move(road));
+
+  for (const std::shared_ptr<listen::SharedListener>& listener : shared.listeners) {
+    Result<std::unique_ptr<listen::Listener>> bound = listen::Listener::bind(
+        listener, {worker->context_, worker->wheel_, worker->pipeline_, worker->draining_, worker->metrics_, shared.log, shared.clock});
+    if (!bound) return bound.error();
+    worker->listeners_.push_back(std::move(*bound));
+  }
+  return worker;
+}
+
+void Worker::start() {
+  for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->start();
+  tasks_.spawn(flush_logs());
+  thread_ = std::thread([this] { context_.run(); });
+}
+
+Task<void> Worker::flush_logs() {
+  while (!finishing_) {
+    flush_timer_.expires_after(kLogFlushInterval);
+    auto waited = co_await flush_timer_.async_wait(as_result);
+    static_cast<void>(waited);
+    access_log_.flush();
+    audit_log_.flush();
+  }
+}
+
+void Worker::drain(MonotonicTime deadline, std::function<void()> on_drained) {
+  boost::asio::post(context_,
+                    [this, deadline, on_drained = std::move(on_drained)]() mutable { begin_drain(deadline, std::move(on_drained)); });
+}
+
+void Worker::begin_drain(MonotonicTime deadline, std::function<void()> on_drained) {
+  const bool first = !draining_.value;
+  draining_.value = true;
+  for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->drain(deadline);
+  if (first) tasks_.spawn(report_drained(std::move(on_drained)));
+}
+
+Task<void> Worker::report_drained(std::function<void()> on_drained) {
+  for (const std::unique_ptr<listen::Listener>& listener : listeners_) co_await listener->join();
+  on_drained();
+}
+
+void Worker::finish() {
+  boost::asio::post(context_, [this] {
+    finishing_ = true;
+    flush_timer_.cancel();
+    wheel_.stop();
+    pipeline_.use(nullptr);  // the upstreams' kept connections end with it
+    work_.reset();
+  });
+  thread_.join();
+  access_log_.flush();
+  audit_log_.flush();
+}
+
+Task<observe::WorkerMetrics> Worker::copy_metrics() {
+  metrics_.token_cache_hits = token_cache_.hits();
+  metrics_.token_cache_misses = token_cache_.misses();
+  metrics_.token_cache_entries = token_cache_.entries();
+  co_return metrics_;
+}
+
+}  // namespace sallyport::app

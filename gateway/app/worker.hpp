@@ -1,0 +1,80 @@
+// One worker: a thread, its io_context, its own listeners, upstream connections, caches and counters.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+
+#include "app/settings.hpp"
+#include "authenticate/verified_token_cache.hpp"
+#include "base/task_group.hpp"
+#include "listen/listener.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "pipeline/pipeline.hpp"
+#include "transport/deadline_wheel.hpp"
+
+namespace sallyport::app {
+
+// What all workers share: safe from every thread, and alive until the last of them ended.
+struct Shared {
+  const Settings& settings;
+  observe::LineWriter& access_writer;
+  observe::LineWriter& audit_writer;
+  const observe::Log& log;
+  const Clock& clock;
+  std::vector<std::shared_ptr<listen::SharedListener>> listeners;  // in the order of settings.listeners
+};
+
+class Worker {
+ public:
+  // Binds its listeners. Fault::unavailable naming the address (in use, not ours, no right), or what an upstream's TLS settings lack.
+  [[nodiscard]] static Result<std::unique_ptr<Worker>> create(const Shared& shared);
+  ~Worker();  // the thread has ended before
+
+  // Begins to accept, in a thread of its own.
+  void start();
+
+  // From any thread. Stops accepting, lets requests under way finish until `deadline`, then aborts them; `on_drained` is called once, on
+  // the worker's thread, when no connection is left. Called again, it only moves the deadline.
+  void drain(MonotonicTime deadline, std::function<void()> on_drained);
+  // From any other thread, after on_drained: ends the thread and waits for it.
+  void finish();
+
+  [[nodiscard]] Executor executor() noexcept { return context_.get_executor(); }
+  // On the worker's own thread (co_spawn it on executor()), before finish(): its counters as they are now.
+  [[nodiscard]] Task<observe::WorkerMetrics> copy_metrics();
+
+ private:
+  explicit Worker(const Shared& shared);
+  [[nodiscard]] Task<void> flush_logs();
+  void begin_drain(MonotonicTime deadline, std::function<void()> on_drained);
+  [[nodiscard]] Task<void> report_drained(std::function<void()> on_drained);
+
+  static constexpr std::size_t kTokenCacheEntriesMax = 16 * 1024;
+  static constexpr std::size_t kTokenCacheBytesMax = 64 * 1024 * 1024;
+  static constexpr std::chrono::milliseconds kLogFlushInterval{100};
+
+  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+  const Shared& shared_;
+  boost::asio::io_context context_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
+  boost::asio::executor_work_guard<Executor> work_;
+  transport::DeadlineWheel wheel_;
+  TaskGroup tasks_;
+  Timer flush_timer_;
+  observe::WorkerMetrics metrics_;
+  observe::WorkerLog access_log_;
+  observe::WorkerLog audit_log_;
+  authenticate::VerifiedTokenCache token_cache_;
+  pipeline::Pipeline pipeline_;
+  http::Draining draining_;
+  bool finishing_ = false;
+  std::vector<std::unique_ptr<listen::Listener>> listeners_;
+  std::thread thread_;
+};
+
+}  // namespace sallyport::app
