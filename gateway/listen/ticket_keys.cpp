@@ -1,6 +1,6 @@
 #include "listen/ticket_keys.hpp"
 
-#include <openssl/crypto.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
 
