@@ -119,12 +119,13 @@ class Claims(GatewayCase):
         self.assert_claims_refused(self.raw("aud", "null"))
 
     def test_C13_sub_is_a_string_that_is_not_empty(self):
-        for name, value in {"empty": "", "number": 1, "array": ["alice"], "object": {}, "10 KB": "a" * 10_000}.items():
+        for name, value in {"empty": "", "number": 1, "array": ["alice"], "object": {}}.items():
             with self.subTest(name):
                 self.assert_claims_refused(self.good() | {"sub": value})
         self.assert_claims_refused(self.good(sub=None))
-        with self.nothing_upstream():
-            self.assertIn(self.ask("GET", "/api/x", token=self.sign(self.good(sub="alice\r\nX-Role: admin"))).status, (401, 403))
+        for sub in ("alice\r\nX-Role: admin", "a" * 10_000):  # an identity, but none that can be told to a service
+            with self.nothing_upstream():
+                self.assertIn(self.ask("GET", "/api/x", token=self.sign(self.good(sub=sub))).status, (401, 403))
 
     def test_C14_a_claim_never_writes_a_second_header_line(self):
         self.assertEqual(self.ask("GET", "/mapped/x", token=self.sign(self.good(email="a@example.test"))).status, 200)
@@ -199,7 +200,7 @@ class Claims(GatewayCase):
                 token = self.sign(file.read_bytes())
                 with self.subTest(file.name):
                     if len(token) > 15_000:  # deeper than a head is long: the field itself is refused
-                        self.assertIn(self.ask("GET", "/api/x", token=token).status, (401, 431))
+                        self.assertIn(self.status_or_closed(token), (0, 401, 431))
                     else:
                         self.assertEqual(connection.ask("GET", "/api/x", bearer(token)).status, 401)
         self.assert_claims_accepted(self.good())
@@ -219,14 +220,14 @@ class Claims(GatewayCase):
         self.assert_claims_accepted(self.raw("unrelated", "[" * 4 + "]" * 4))
         with self.nothing_upstream():
             token = self.sign(self.raw("unrelated", "[" * 100_000 + "]" * 100_000))
-            self.assertIn(self.ask("GET", "/api/x", token=token).status, (401, 431))
+            self.assertIn(self.status_or_closed(token), (0, 401, 431))
 
     def test_C22_a_token_over_the_limit_is_refused_before_any_work(self):
         token = self.sign(self.good(filler="x" * 1_000_000))
         used = self.gateway.cpu_seconds()
         with self.nothing_upstream():
-            self.assertIn(self.ask("GET", "/api/x", token=token).status, (401, 431))
-            self.assertIn(self.ask("GET", "/api/x", token=self.sign(self.good() | {f"c{n}": n for n in range(10_000)})).status, (401, 431))
+            self.assertIn(self.status_or_closed(token), (0, 401, 431))
+            self.assertIn(self.status_or_closed(self.sign(self.good() | {f"c{n}": n for n in range(10_000)})), (0, 401, 431))
         self.assertLess(self.gateway.cpu_seconds() - used, 1)
 
     def test_C23_invalid_utf8_is_refused(self):

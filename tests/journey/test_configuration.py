@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+from support.free_ports import free_port
 from support.gateway import PATIENCE, GatewayCase, Stand, main, run_command
 from support.tokens import Key, encode
 
@@ -195,6 +196,11 @@ class Configuration(GatewayCase):
         said = self.assert_refused("unset", from_environment)
         self.assertIn("SALLYPORT_TEST_ISSUER", said)
 
+    def test_P15_a_service_that_is_our_own_listener_is_refused(self):
+        address = self.good_configuration["listeners"][1]["address"]
+        self.assert_refused("the plain listener", lambda configuration, _: configuration["upstreams"][0].update(
+            servers=[{"url": f"http://{address}"}]))
+
     def test_P16_an_open_admin_listener_needs_a_token(self):
         self.assert_refused("0.0.0.0", lambda configuration, _: configuration.update(admin={"address": "0.0.0.0:9901"}))
 
@@ -241,10 +247,10 @@ class ExitCodes(GatewayCase):
 
             def listener(configuration):
                 configuration["listeners"] = [{"name": "plain", "address": f"127.0.0.1:{port}"}]
-                configuration["admin"] = {"address": f"127.0.0.1:{self.stand.closed_port}"}
+                configuration["admin"] = {"address": f"127.0.0.1:{free_port()}"}
 
             def admin(configuration):
-                configuration["listeners"] = [{"name": "plain", "address": f"127.0.0.1:{self.stand.closed_port}"}]
+                configuration["listeners"] = [{"name": "plain", "address": f"127.0.0.1:{free_port()}"}]
                 configuration["admin"] = {"address": f"127.0.0.1:{port}"}
             for name, change in {"listener": listener, "admin": admin}.items():
                 with self.subTest(name):
@@ -254,7 +260,7 @@ class ExitCodes(GatewayCase):
 
     def test_P11_a_second_gateway_on_the_same_port_is_3(self):
         def same_listener(configuration):
-            configuration["admin"] = {"address": f"127.0.0.1:{self.stand.closed_port}"}
+            configuration["admin"] = {"address": f"127.0.0.1:{free_port()}"}
         run = self.second_gateway(same_listener)
         self.assertEqual(run.returncode, 3, run.stdout + run.stderr)
         self.assertEqual(self.ask("GET", "/public/x").status, 200)
@@ -262,7 +268,7 @@ class ExitCodes(GatewayCase):
     def test_P11_an_address_that_is_not_ours_is_3(self):
         def foreign(configuration):
             configuration["listeners"] = [{"name": "plain", "address": "192.0.2.1:8080"}]
-            configuration["admin"] = {"address": f"127.0.0.1:{self.stand.closed_port}"}
+            configuration["admin"] = {"address": f"127.0.0.1:{free_port()}"}
         run = self.second_gateway(foreign)
         self.assertEqual(run.returncode, 3, run.stdout + run.stderr)
         self.assertIn("192.0.2.1", run.stdout + run.stderr)

@@ -167,8 +167,8 @@ class JoseHeaders(GatewayCase):
         token = self.shared_token({"alg": "HS256"} | {f"member{number}": number for number in range(4000)})
         self.assertGreater(len(token), 64 * 1024)
         with self.nothing_upstream():
-            self.assertIn(self.ask("GET", "/api/x", token=token).status, (401, 431))
-        self.assert_invalid_token(self.shared_token({"alg": "HS256"} | {f"m{number}": 1 for number in range(1200)}))
+            self.assertIn(self.status_or_closed(token), (0, 401, 431))
+        self.assert_invalid_token(self.shared_token({"alg": "HS256"} | {f"m{number}": 1 for number in range(700)}))
 
     @classmethod
     def change(cls, stand, configuration, policies):

@@ -86,7 +86,7 @@ class JwsEncoding(GatewayCase):
         before = self.gateway.resident_kib()
         for size in (8_000, 60_000):
             with self.nothing_upstream():
-                self.assertIn(self.ask("GET", "/api/x", token="." * size).status, (401, 431))
+                self.assertIn(self.status_or_closed("." * size), (0, 401, 431))
         self.assertLess(self.gateway.resident_kib() - before, 16 * 1024)
 
     def test_B09_json_serialization_is_refused(self):

@@ -34,7 +34,9 @@ class Paths(GatewayCase):
         self.assert_sent("/public/%2e%2e%2e/x", "/public/.../x")  # three dots are a name
 
     def test_J03_semicolons_belong_to_the_segment(self):
-        self.assert_sent("/public/..;/admin")  # "..;" is no dot segment; sent as judged
+        self.assert_refused("/public/..;/admin", 400)  # a dot segment to whoever drops parameters
+        self.assert_refused("/public/.;x=1/admin", 400)
+        self.assert_sent("/public/a;x=1/b;y")
         self.assert_refused("/admin;x=1", 404)
         self.assert_refused("/;/admin", 404)
         self.assert_refused("/public;x/y", 404)
@@ -92,9 +94,9 @@ class Paths(GatewayCase):
     def test_J13_broken_and_overlong_encodings(self):
         for target in ("/public/%", "/public/%2", "/public/%zz", "/public/%u002e", "/public/%2g", "/%", "/public/%-1"):
             self.assert_refused(target, 400)
-        self.assert_refused("/%c0%af", 404)         # overlong UTF-8 is not decoded: some other name
-        self.assert_refused("/%e0%80%afadmin", 404)
-        self.assert_sent("/public/%C0%AF")          # sent as judged
+        for target in ("/public/%c0%af", "/public/%C0%AE%C0%AE/admin", "/%e0%80%afadmin", "/public/%f0%80%80%af"):
+            self.assert_refused(target, 400)
+        self.assert_sent("/public/%E2%82%AC/%FF")  # UTF-8, and a byte that is no UTF-8: sent as judged
 
     def test_J14_prefixes_end_at_segments(self):
         for target in ("/publicx", "/public.evil", "/public-x/y", "/apix", "/apix/y", "/adminx", "/pub"):

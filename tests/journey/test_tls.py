@@ -202,16 +202,16 @@ class UpstreamTls(GatewayCase):
         folder = pathlib.Path(cls.folder.name)
         cls.trusted, cls.stranger = Authority(folder, "internal"), Authority(folder / "stranger", "stranger")
         client_only = ("extendedKeyUsage=clientAuth",)
-        cls.shown = {"good": cls.trusted.issue("good", names=("orders.internal",)),
-                     "good-again": cls.trusted.issue("good-again", names=("x.test", "orders.internal")),
-                     "wildcard": cls.trusted.issue("wildcard", names=("*.internal",)),
-                     "wrong-name": cls.trusted.issue("wrong-name", names=("other.internal",)),
-                     "no-name": cls.trusted.issue("orders.internal", names=()),
-                     "email": cls.trusted.issue("email", names=("email:orders.internal",)),
+        cls.shown = {"good": cls.trusted.issue("good", names=("orders.internal.test",)),
+                     "good-again": cls.trusted.issue("good-again", names=("x.test", "orders.internal.test")),
+                     "wildcard": cls.trusted.issue("wildcard", names=("*.internal.test",)),
+                     "wrong-name": cls.trusted.issue("wrong-name", names=("other.internal.test",)),
+                     "no-name": cls.trusted.issue("orders.internal.test", names=()),
+                     "email": cls.trusted.issue("email", names=("email:orders.internal.test",)),
                      "address": cls.trusted.issue("address", names=("IP:127.0.0.1",)),
-                     "expired": cls.trusted.issue("expired", names=("orders.internal",), days=-1),
-                     "client-only": cls.trusted.issue("client-only", names=("orders.internal",), extensions=client_only),
-                     "stranger": cls.stranger.issue("orders.internal", names=("orders.internal",))}
+                     "expired": cls.trusted.issue("expired", names=("orders.internal.test",), days=-1),
+                     "client-only": cls.trusted.issue("client-only", names=("orders.internal.test",), extensions=client_only),
+                     "stranger": cls.stranger.issue("orders.internal.test", names=("orders.internal.test",))}
         cls.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         cls.names_asked = []
         cls.server_context.sni_callback = lambda _socket, name, _context: cls.names_asked.append(name)
@@ -224,7 +224,7 @@ class UpstreamTls(GatewayCase):
 
     @classmethod
     def change(cls, stand, configuration, policies):
-        configuration["upstreams"][0]["tls"] = {"ca_file": str(cls.trusted.certificate), "server_name": "orders.internal"}
+        configuration["upstreams"][0]["tls"] = {"ca_file": str(cls.trusted.certificate), "server_name": "orders.internal.test"}
 
     @classmethod
     def tearDownClass(cls):
@@ -240,7 +240,7 @@ class UpstreamTls(GatewayCase):
     def test_L15_the_services_certificate_is_verified(self):
         for name in ("good", "wildcard"):
             self.assertEqual(self.status_with(name), 200, name)
-        self.assertIn("orders.internal", self.names_asked)
+        self.assertIn("orders.internal.test", self.names_asked)
         for name in ("wrong-name", "no-name", "email", "address", "expired", "client-only", "stranger"):
             with self.subTest(name), self.nothing_upstream():
                 self.assertEqual(self.status_with(name), 502)

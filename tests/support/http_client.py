@@ -1,5 +1,6 @@
 """A client that sends exactly the bytes it is given, and reads answers strictly."""
 import dataclasses
+import os
 import socket
 import ssl
 import time
@@ -81,17 +82,18 @@ class Connection:
                 return
 
     def half_close(self) -> None:
-        """No more from us. Over TLS this is the plain end of the TCP stream."""
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        """No more from us. Over TLS this is the plain end of the TCP stream: Python cannot send a close_notify and read on."""
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as below:
+            try:
+                below.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
 
     def receive(self, size: int = 65536) -> bytes:
-        """b"" at the end. A reset counts as the end: bytes that were never read make the kernel send one."""
+        """b"" at the end. A reset counts as the end, because bytes that were never read make the kernel send one; so does a TLS alert."""
         try:
             return self.socket.recv(size)
-        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
             return b""
 
     def read_until_end(self, timeout: float | None = None) -> bytes:
@@ -185,7 +187,7 @@ class Connection:
         return response
 
     def ask(self, method: str, target: str, *headers: str, body: bytes | None = None, host: str = "localhost") -> Response:
-        self.send(request(method, target, *headers, body=body, host=host))
+        self.try_send(request(method, target, *headers, body=body, host=host))
         return self.read_response(method)
 
 

@@ -80,7 +80,8 @@ def response(status: int = 200, body: bytes = b"", *headers: str, reason: str = 
 
 def echo(seen: Seen, _connection: socket.socket) -> bytes:
     content = {"method": seen.method, "target": seen.target, "headers": seen.headers, "body_bytes": len(seen.body)}
-    return response(200, json.dumps(content).encode(), "Content-Type: application/json")
+    answer = response(200, json.dumps(content).encode(), "Content-Type: application/json")
+    return answer.split(b"\r\n\r\n")[0] + b"\r\n\r\n" if seen.method == "HEAD" else answer
 
 
 class Oracle:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import pathlib
+import secrets
 import tempfile
 import time
 
@@ -58,7 +59,7 @@ class Key:
         self.secret = b""
         self.path = folder / f"{kid or algorithm}.pem"
         if algorithm.startswith("HS"):
-            self.secret = hashlib.sha512(str(time.time_ns()).encode() + (kid or "").encode()).digest()
+            self.secret = secrets.token_hex(64).encode()  # no byte of it is a line end, which secret_file would drop
             return
         if algorithm in _CURVES:
             options = ["EC", "-pkeyopt", f"ec_paramgen_curve:{_CURVES[algorithm][0]}"]

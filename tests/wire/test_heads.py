@@ -13,11 +13,13 @@ class Heads(WireCase):
         for value in ("keep-alive, ,, @", "@", "a b", "close; x", '"close"', "x,(y)"):
             self.assert_refused({value: head(f"Connection: {value}", method="GET")})
         self.assert_served({"keep-alive": head("Connection: keep-alive", method="GET"),
-                            "empty members": head("Connection: , keep-alive ,", method="GET"),
                             "names": head("Connection: X-A, X-B", "X-A: 1", method="GET")})
 
-    def test_I06_two_hundred_members_are_no_harm(self):
-        self.assert_served({"200": head("Connection: " + ", ".join(f"X-{number}" for number in range(200)), method="GET")})
+    def test_I06_a_handful_of_members_is_served_and_two_hundred_are_refused(self):
+        def members(count: int) -> bytes:
+            return head("Connection: " + ", ".join(f"X-{number}" for number in range(count)), method="GET")
+        self.assert_served({"8": members(8)})
+        self.assert_refused({"200": members(200)})
 
     def test_I07_folds_are_refused_anywhere(self):
         self.assert_refused({"our name": head("X-Auth-Subject: a\r\n b", method="GET"), "any": head("X: a\r\n b", method="GET"),
