@@ -47,6 +47,21 @@ Task<Result<transport::Socket>> connect_to(asio::ip::tcp::endpoint endpoint, Mon
 
 }  // namespace
 
+Task<Result<ConnectedSocket>> connect_in_turn(std::vector<asio::ip::tcp::endpoint> addresses, MonotonicTime deadline,
+                                              asio::io_context& context, transport::DeadlineWheel& wheel) {
+  Error last = make_error(Fault::unavailable, "no address");
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const MonotonicTime now = std::chrono::steady_clock::now();
+    if (now >= deadline) co_return make_error(Fault::timed_out, "connecting took too long");
+    const bool is_last = i + 1 == addresses.size();
+    const MonotonicTime until = is_last ? deadline : std::min(deadline, now + kAddressPatience);
+    Result<transport::Socket> socket = co_await connect_to(addresses[i], until, context, wheel);
+    if (socket) co_return ConnectedSocket{std::move(*socket), i};
+    last = socket.error();
+  }
+  co_return last;
+}
+
 struct Connector::Lookup {
   explicit Lookup(asio::io_context& context) : resolver(context.get_executor()) {}
 
@@ -121,34 +136,18 @@ Task<Result<void>> Connector::look_up(MonotonicTime deadline) {
   co_return make_error(Fault::not_found, "looking up the name: " + lookup->failure);
 }
 
-Task<Result<transport::Socket>> Connector::connect_to_any(MonotonicTime deadline) {
-  const Addresses addresses = lookup_->addresses;  // a lookup may replace them while we wait
-  Error last = make_error(Fault::unavailable, "no address");
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
-    const MonotonicTime now = std::chrono::steady_clock::now();
-    if (now >= deadline) co_return make_error(Fault::timed_out, "connecting took too long");
-    const bool is_last = i + 1 == addresses.size();
-    const MonotonicTime until = is_last ? deadline : std::min(deadline, now + kAttempt);
-    Result<transport::Socket> socket = co_await connect_to(addresses[i], until, context_, wheel_);
-    if (socket) {
-      // The next connection begins with the address that answered.
-      Addresses& known = lookup_->addresses;
-      const auto answered = std::find(known.begin(), known.end(), addresses[i]);
-      if (answered != known.end()) std::rotate(known.begin(), answered, answered + 1);
-      co_return socket;
-    }
-    last = std::move(socket.error());
-  }
-  co_return last;
-}
-
 Task<Result<std::unique_ptr<transport::Stream>>> Connector::connect(std::chrono::milliseconds timeout) {
   const MonotonicTime deadline = std::chrono::steady_clock::now() + timeout;
   const Result<void> found = co_await look_up(deadline);
   if (!found) co_return found.error();
-  Result<transport::Socket> socket = co_await connect_to_any(deadline);
-  if (!socket) co_return socket.error();
-  auto stream = std::make_unique<transport::Stream>(std::move(*socket), wheel_);
+  const Addresses addresses = lookup_->addresses;  // a lookup may replace them while we wait
+  Result<ConnectedSocket> connected = co_await connect_in_turn(addresses, deadline, context_, wheel_);
+  if (!connected) co_return connected.error();
+  // The next connection begins with the address that answered.
+  Addresses& known = lookup_->addresses;
+  const auto answered = std::find(known.begin(), known.end(), addresses[connected->address]);
+  if (answered != known.end()) std::rotate(known.begin(), answered, answered + 1);
+  auto stream = std::make_unique<transport::Stream>(std::move(connected->socket), wheel_);
   if (tls_ != nullptr) {
     stream->expire_at(deadline);
     const Result<void> secured = co_await stream->connect_tls(tls_, tls_name_);

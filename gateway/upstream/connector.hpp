@@ -16,14 +16,24 @@
 
 namespace sallyport::upstream {
 
+// How long one address of several may take before the next is tried (RFC 8305 §5; hazard O16).
+inline constexpr std::chrono::milliseconds kAddressPatience{250};
+
+struct ConnectedSocket {
+  transport::Socket socket;
+  std::size_t address;  // which of the addresses it was
+};
+// Tries each address in turn until one answers; the last one has until the deadline. Fault::timed_out or unavailable: what the last one
+// said.
+[[nodiscard]] Task<Result<ConnectedSocket>> connect_in_turn(std::vector<boost::asio::ip::tcp::endpoint> addresses, MonotonicTime deadline,
+                                                            boost::asio::io_context& context, transport::DeadlineWheel& wheel);
+
 // Belongs to one worker. Names are looked up by the resolver's thread, one lookup at a time however many requests wait for it;
 // an answer is good for kNameLife, and a failed lookup falls back on the last good one.
 class Connector {
  public:
   using Addresses = std::vector<boost::asio::ip::tcp::endpoint>;
   static constexpr std::chrono::seconds kNameLife{30};
-  // How long one address of several may take before the next is tried (RFC 8305 §5; hazard O16).
-  static constexpr std::chrono::milliseconds kAttempt{250};
   static constexpr std::size_t kAddressesMax = 16;
 
   // `tls`: nullptr for clear text. Both references outlive *this.
@@ -39,7 +49,6 @@ class Connector {
  private:
   struct Lookup;
   [[nodiscard]] Task<Result<void>> look_up(MonotonicTime deadline);
-  [[nodiscard]] Task<Result<transport::Socket>> connect_to_any(MonotonicTime deadline);
   void begin_lookup();
 
   const ServerSettings& server_;

@@ -130,6 +130,13 @@ class Worker {
 
 inline constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
+// That many 103s.
+inline std::string hints(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+  return text;
+}
+
 // A well-behaved server: answers every request without a body.
 inline ScriptedUpstream::Script answering(std::string answer) {
   return [answer](Peer& peer) {
