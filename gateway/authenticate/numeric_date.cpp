@@ -39,9 +39,11 @@ std::optional<Instant> numeric_date(const Json& value, Rounding rounding) noexce
 
 Instant instant_of(WallTime time) noexcept {
   const auto since = time.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  // Towards zero first: the first second of WallTime has no whole number of nanoseconds below it.
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since);
   const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds);
-  return {seconds.count(), static_cast<std::int32_t>(rest.count())};
+  if (rest.count() >= 0) return {seconds.count(), static_cast<std::int32_t>(rest.count())};
+  return {seconds.count() - 1, static_cast<std::int32_t>(rest.count() + kNanosPerSecond)};
 }
 
 WallTime wall_time_of(Instant instant) noexcept {
