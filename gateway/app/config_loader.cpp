@@ -192,13 +192,14 @@ pipeline::SnapshotPtr compile(Loading& loading) {
 
 }  // namespace
 
-std::optional<Node> read_source(Loading& loading, const std::string& name, const std::optional<Place>& named_at) {
+std::optional<Node> read_source(Loading& loading, const std::string& name, const Node* named_by) {
   const std::filesystem::path path(name);
   const Source& source = loading.sources.emplace_back(Source{name, path.parent_path().string()});
   const Result<std::string> content = read_regular_file(name, kFileBytesMax);
   if (!content) {
-    const Place whole_file{&source, 0, 0};
-    loading.problems.error(named_at.value_or(whole_file), fmt::format("the file {} cannot be read: {}", name, content.error().detail));
+    const std::string shown_name = named_by != nullptr && named_by->expanded ? shown(*named_by) : name;
+    loading.problems.error(named_by != nullptr ? named_by->at : Place{&source, 0, 0},
+                           fmt::format("the file {} cannot be read: {}", shown_name, content.error().detail));
     return std::nullopt;
   }
   return read_yaml(*content, source, loading.environment, loading.problems);
@@ -206,7 +207,7 @@ std::optional<Node> read_source(Loading& loading, const std::string& name, const
 
 Loaded load_config(const std::string& path, Environment environment) {
   Loading loading(environment);
-  const std::optional<Node> root = read_source(loading, path, std::nullopt);
+  const std::optional<Node> root = read_source(loading, path, nullptr);
   pipeline::SnapshotPtr snapshot;
   if (root) {
     read_top(loading, *root);

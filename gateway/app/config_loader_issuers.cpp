@@ -153,8 +153,8 @@ void read_pointer(Problems& problems, const MapReader& claims, std::string_view 
   if (parsed) {
     pointer = *parsed;
   } else {
-    problems.error(node->at, fmt::format("{} is no JSON pointer: {}; expected something like /realm_access/roles", shown(*node),
-                                         parsed.error().detail));
+    problems.error(node->at, fmt::format("{} is no JSON pointer{}; expected something like /realm_access/roles", shown(*node),
+                                         because(*node, parsed.error())));
   }
 }
 
@@ -268,7 +268,9 @@ void read_issuer(Loading& loading, const Node& node) {
   read_optional_parts(loading, reader, settings);
 
   KnownIssuer known{settings.name, expectations.issuer, node.at, nullptr};
-  if (problems.error_count() == errors_before && keys) {
+  // Parts that the YAML reader refused are missing without an error of this issuer.
+  const bool is_complete = keys && !expectations.issuer.empty() && !expectations.audiences.empty() && !expectations.algorithms.empty();
+  if (problems.error_count() == errors_before && is_complete) {
     settings.keys = std::move(*keys);
     load_keys(loading, std::move(settings), nodes, known);
   }

@@ -160,7 +160,8 @@ void check_trusted_proxies(Loading& loading, const Node& node) {
     if (!text) continue;
     const Result<authorize::Network> network = authorize::Network::parse(*text);
     if (!network) {
-      problems.error(item.at, fmt::format("{} is no network: {}; expected something like 10.0.0.0/8", shown(item), network.error().detail));
+      problems.error(item.at,
+                     fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(item), because(item, network.error())));
     } else if (network->is_everything()) {
       problems.error(item.at, fmt::format("{} would trust everybody; expected the networks of your proxies", shown(item)));
     } else {
@@ -239,7 +240,7 @@ void read_admin(Loading& loading, const Node& node) {
   if (address == nullptr) return;
   const auto endpoint = read_endpoint(problems, *address);
   if (!endpoint) return;
-  claim_endpoint(loading, *address, "the admin listener", *endpoint);
+  claim_endpoint(loading, *address, "admin listener", *endpoint);
   if (!endpoint->is_loopback) {
     if (reader.has("token_file")) {
       problems.warning(address->at, "the admin listener is not loopback and has no TLS: its token passes the network in clear text");

@@ -33,7 +33,7 @@ void read_match(RouteReading& reading, const Node& node) {
         match.path = *pattern;
         reading.parameters = pattern->parameter_names();
       } else {
-        problems.error(path->at, fmt::format("{} is no path pattern: {}", shown(*path), pattern.error().detail));
+        problems.error(path->at, fmt::format("{} is no path pattern{}", shown(*path), because(*path, pattern.error())));
       }
     }
   }
@@ -41,7 +41,7 @@ void read_match(RouteReading& reading, const Node& node) {
     if (const auto text = read_text(problems, *host, "a host like api.example.com or *.example.com")) {
       const Result<route::HostPattern> pattern = route::HostPattern::parse(*text);
       if (pattern) match.host = *pattern;
-      if (!pattern) problems.error(host->at, fmt::format("{} is no host pattern: {}", shown(*host), pattern.error().detail));
+      if (!pattern) problems.error(host->at, fmt::format("{} is no host pattern{}", shown(*host), because(*host, pattern.error())));
     }
   }
   const Node* methods = reader.find("methods");
@@ -50,7 +50,7 @@ void read_match(RouteReading& reading, const Node& node) {
     const auto text = read_text(problems, *item, "a method like GET");
     if (!text) continue;
     if (const Result<void> checked = route::check_method(*text); !checked) {
-      problems.error(item->at, fmt::format("{} cannot be a route's method: {}", shown(*item), checked.error().detail));
+      problems.error(item->at, fmt::format("{} cannot be a route's method{}", shown(*item), because(*item, checked.error())));
       continue;
     }
     if (std::ranges::find(match.methods, *text) != match.methods.end())
@@ -162,7 +162,7 @@ void read_identity_headers(RouteReading& reading, const Node& node) {
     if (!source) continue;
     Result<identity::IdentityHeader> header = identity::parse_identity_header(member.key.text, *source);
     if (!header) {
-      problems.error(member.value.at, fmt::format("{} cannot fill a header: {}", shown(member.value), header.error().detail));
+      problems.error(member.value.at, fmt::format("{} cannot fill a header{}", shown(member.value), because(member.value, header.error())));
       continue;
     }
     check_header(reading, member, *header);
@@ -348,7 +348,7 @@ void read_policies(Loading& loading, const Node& patterns) {
         continue;
       }
       files.push_back(file);
-      if (const std::optional<Node> root = read_source(loading, file, pattern->at)) read_policy(loading, *root);
+      if (const std::optional<Node> root = read_source(loading, file, pattern)) read_policy(loading, *root);
     }
   }
   warn_of_public_corners(loading);

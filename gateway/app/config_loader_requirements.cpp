@@ -29,7 +29,7 @@ std::optional<Requirement> made(Test test) {
 std::optional<Template> read_template(const TestReading& reading, const Node& node, const std::string& text) {
   const Result<Template> parsed = Template::parse(text, reading.parameters);
   if (parsed) return *parsed;
-  reading.loading.problems.error(node.at, fmt::format("{}: {}", shown(node), parsed.error().detail));
+  reading.loading.problems.error(node.at, fmt::format("{} cannot be compared with{}", shown(node), because(node, parsed.error())));
   return std::nullopt;
 }
 
@@ -73,7 +73,8 @@ std::optional<authorize::Network> read_network(Problems& problems, const Node& n
   if (!text) return std::nullopt;
   const Result<authorize::Network> network = authorize::Network::parse(*text);
   if (network) return *network;
-  problems.error(node.at, fmt::format("{} is no network: {}; expected something like 10.0.0.0/8", shown(node), network.error().detail));
+  problems.error(node.at,
+                 fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(node), because(node, network.error())));
   return std::nullopt;
 }
 
@@ -140,7 +141,7 @@ bool read_claim_place(const TestReading& reading, const MapReader& claim, ClaimT
   if (!text) return false;
   const Result<JsonPointer> pointer = JsonPointer::parse(*text);
   if (pointer) test.pointer = *pointer;
-  if (!pointer) problems.error(node->at, fmt::format("{} is no JSON pointer: {}", shown(*node), pointer.error().detail));
+  if (!pointer) problems.error(node->at, fmt::format("{} is no JSON pointer{}", shown(*node), because(*node, pointer.error())));
   return pointer.has_value();
 }
 
@@ -191,7 +192,7 @@ std::optional<Requirement> read_claim(const TestReading& reading) {
 
 std::vector<Requirement> read_parts(const TestReading& reading) {
   std::vector<Requirement> parts;
-  for (const Node* item : read_list(reading.loading.problems, reading.node, "a list of requirements that is not empty")) {
+  for (const Node* item : read_list(reading.loading.problems, reading.node, "a list of requirements")) {
     auto part = read_requirement(reading.loading, *item, reading.parameters);
     if (part) parts.push_back(std::move(*part));
   }

@@ -33,10 +33,6 @@ std::optional<upstream::ServerSettings> parse_url(std::string_view url, std::str
     reason = "has a path or a query; a route's `rewrite` changes paths";
     return std::nullopt;
   }
-  if (authority.find('@') != std::string_view::npos) {
-    reason = "holds credentials";
-    return std::nullopt;
-  }
   std::string host;
   if (const Result<void> parsed = http::parse_host(authority, host); !parsed) {
     reason = parsed.error().detail;
@@ -64,7 +60,12 @@ void read_server(Loading& loading, const Node& node, upstream::UpstreamSettings&
   if (!text) return;
   std::string reason;
   auto server = parse_url(*text, reason);
-  if (!server) return problems.error(url->at, fmt::format("{} {}; expected {}", shown(*url), reason, kExpectedUrl));
+  if (!server) {
+    // Neither shown when it may hold a password.
+    const bool may_hold_one = url->expanded || text->find('@') != std::string::npos;
+    return problems.error(url->at, may_hold_one ? fmt::format("this is no URL of a server; expected {}, without credentials", kExpectedUrl)
+                                                : fmt::format("{} {}; expected {}", shown(*url), reason, kExpectedUrl));
+  }
   const auto is_same = [&](const upstream::ServerSettings& other) { return other.host == server->host && other.port == server->port; };
   if (std::ranges::any_of(upstream.servers, is_same)) problems.error(url->at, fmt::format("{} stands in the list twice", shown(*url)));
   server->weight = weight;

@@ -70,8 +70,8 @@ void read_policies(Loading& loading, const Node& patterns);
 [[nodiscard]] std::optional<authorize::Requirement> read_requirement(Loading& loading, const Node& node,
                                                                      const std::vector<std::string>& parameters);
 
-// The settings of one file: nullopt when it cannot be read (reported at `place`, or in the file).
-[[nodiscard]] std::optional<Node> read_source(Loading& loading, const std::string& name, const std::optional<Place>& named_at);
+// One file as a tree; nullopt when it cannot be read (reported at `named_by`, where the path stands; nullptr: in the file itself).
+[[nodiscard]] std::optional<Node> read_source(Loading& loading, const std::string& name, const Node* named_by);
 
 // What a route accepts that takes the tokens of `issuers`.
 [[nodiscard]] authenticate::CredentialPlan plan_credentials(std::vector<authenticate::IssuerPtr> issuers);

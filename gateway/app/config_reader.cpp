@@ -15,17 +15,6 @@ namespace {
 
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }  // npos + 1 is 0
 
-std::string_view kind_of(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::blank: return "nothing";
-    case Node::Kind::scalar: return "a single value";
-    case Node::Kind::sequence: return "a list";
-    case Node::Kind::map: return "a mapping";
-    case Node::Kind::refused: return "a refused value";
-  }
-  return "";
-}
-
 // The text of a scalar that is not blank; anything else is reported.
 const std::string* scalar(Problems& problems, const Node& node, std::string_view expected) {
   if (node.kind == Node::Kind::refused) return nullptr;
@@ -48,7 +37,10 @@ bool looks_like_number(std::string_view text) {
   if (text.front() == '+' || text.front() == '-') text.remove_prefix(1);
   if (text.empty()) return false;
   const std::string lower = to_lower(text);
-  if (lower.starts_with("0x") || lower.starts_with("0o") || lower.starts_with("0b") || lower == ".inf" || lower == ".nan") return true;
+  if (lower == ".inf" || lower == ".nan") return true;
+  if (lower.size() > 2 && lower[0] == '0' && (lower[1] == 'x' || lower[1] == 'o' || lower[1] == 'b')) {
+    return std::all_of(lower.begin() + 2, lower.end(), [](char c) { return hex_digit(c).has_value() || c == '_'; });
+  }
   const auto is_digit = [&](std::size_t i) { return i < lower.size() && lower[i] >= '0' && lower[i] <= '9'; };
   if (!is_digit(0) && !(lower[0] == '.' && is_digit(1))) return false;
   int points = 0;
@@ -188,16 +180,7 @@ const Node* MapReader::require(std::string_view key, std::string_view expected) 
   return find(key);
 }
 
-std::string shown(const Node& node) {
-  constexpr std::size_t kShownBytesMax = 80;
-  if (node.kind != Node::Kind::scalar) return std::string(kind_of(node));
-  std::string out = "'";
-  for (const char c : std::string_view(node.written).substr(0, kShownBytesMax)) {
-    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c);
-  }
-  while (!is_utf8(out)) out.pop_back();  // the cut went through a character
-  return out + (node.written.size() > kShownBytesMax ? "…'" : "'");
-}
+std::string because(const Node& node, const Error& error) { return node.expanded ? std::string() : ": " + error.detail; }
 
 std::optional<std::string> read_text(Problems& problems, const Node& node, std::string_view expected) {
   const std::string* text = scalar(problems, node, expected);

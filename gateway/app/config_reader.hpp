@@ -43,8 +43,8 @@ class MapReader {
   bool is_map_;
 };
 
-// What a message may show of a scalar: as it stood in the file, never a variable's value; long ones are cut.
-[[nodiscard]] std::string shown(const Node& node);
+// ": " and why a value was refused; nothing when it came from a variable, because reasons quote what they refuse.
+[[nodiscard]] std::string because(const Node& node, const Error& error);
 
 // Text that YAML 1.1 or 1.2 would read as something else (`yes`, `0123`, `1e3`, `true`) needs quotes. Control bytes are refused.
 [[nodiscard]] std::optional<std::string> read_text(Problems& problems, const Node& node, std::string_view expected = "text");

@@ -62,6 +62,11 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
       best = candidate;
     }
   }
+  if (!best.empty() || word.size() < 4) return best;
+  // `drain_time` for `drain_timeout`: cut short, or said at too great length.
+  for (const std::string_view candidate : candidates) {
+    if (candidate.starts_with(word) || (candidate.size() >= 4 && word.starts_with(candidate))) return candidate;
+  }
   return best;
 }
 

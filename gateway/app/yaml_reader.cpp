@@ -150,7 +150,7 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     const auto [first, is_new] = parent.names.try_emplace(key.text, key.at);
     if (!is_new) {
-      problems_.error(key.at, fmt::format("'{}' stands here twice; it is already on line {}", key.text, first->second.line));
+      problems_.error(key.at, fmt::format("{} stands here twice; it is already on line {}", shown(key), first->second.line));
       return;
     }
     parent.node.members.push_back(Member{std::move(key), std::move(value)});
@@ -227,6 +227,28 @@ std::optional<GiveUp> refuse_bytes(std::string_view text, const Source& source, 
 }
 
 }  // namespace
+
+std::string_view kind_of(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::blank: return "nothing";
+    case Node::Kind::scalar: return "a single value";
+    case Node::Kind::sequence: return "a list";
+    case Node::Kind::map: return "a mapping";
+    case Node::Kind::refused: return "a refused value";
+  }
+  return "";
+}
+
+std::string shown(const Node& node) {
+  constexpr std::size_t kShownBytesMax = 80;
+  if (node.kind != Node::Kind::scalar) return std::string(kind_of(node));
+  std::string out = "'";
+  for (const char c : std::string_view(node.written).substr(0, kShownBytesMax)) {
+    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c);
+  }
+  while (!is_utf8(out)) out.pop_back();  // the cut went through a character
+  return out + (node.written.size() > kShownBytesMax ? "…'" : "'");
+}
 
 std::optional<Node> read_yaml(std::string_view text, const Source& source, Environment environment, Problems& problems,
                               const YamlLimits& limits) {

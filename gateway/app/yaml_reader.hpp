@@ -40,6 +40,11 @@ struct Member {
   Node value;
 };
 
+// "a list", "nothing": for messages.
+[[nodiscard]] std::string_view kind_of(const Node& node);
+// What a message may show of a scalar: as it stood in the file, never a variable's value; long ones are cut.
+[[nodiscard]] std::string shown(const Node& node);
+
 struct YamlLimits {
   std::size_t bytes_max = 1024 * 1024;
   std::size_t depth_max = 32;
