@@ -17,6 +17,33 @@ void apply(std::string_view member, std::vector<Field>& fields, ConnectionOption
   }
 }
 
+constexpr bool is_separator(char c) noexcept {
+  const char lower = ascii_lower(c);
+  return !((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9'));
+}
+
+// Whether the letters and digits of `name`, with a separator between its words and any number of separators there and around them, spell
+// `wanted` (lower case, one '-').
+bool spells(std::string_view name, std::string_view wanted) noexcept {
+  while (!name.empty() && is_separator(name.front())) name.remove_prefix(1);
+  while (!name.empty() && is_separator(name.back())) name.remove_suffix(1);
+  for (const char c : wanted) {
+    if (name.empty()) return false;
+    if (c == '-' ? !is_separator(name.front()) : ascii_lower(name.front()) != c) return false;
+    name.remove_prefix(1);
+    while (c == '-' && !name.empty() && is_separator(name.front())) name.remove_prefix(1);
+  }
+  return name.empty();
+}
+
+// `Transfer--Encoding`, `_Content-Length`: nobody sends these in good faith, and what stands behind us may read them as framing (hazards
+// K05). One other separator (`Content_Length`) is an alias, which identity/owned_names removes.
+bool distorts_framing(std::string_view name) noexcept {
+  constexpr std::string_view kLength = "content-length";
+  constexpr std::string_view kCoding = "transfer-encoding";
+  return (name.size() > kLength.size() && spells(name, kLength)) || (name.size() > kCoding.size() && spells(name, kCoding));
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> parse_content_length(std::string_view value) noexcept {
@@ -36,6 +63,8 @@ std::string_view read_framing(const std::vector<Field>& fields, Version version,
       if (!equals_ignoring_case(field.value, "chunked")) return "Transfer-Encoding is not chunked";
       if (version != Version::http_1_1) return "Transfer-Encoding on HTTP/1.0";
       framing.chunked = true;
+    } else if (field.id == FieldId::other && distorts_framing(field.name)) {
+      return "a field name that distorts a framing field's";
     }
   }
   if (framing.chunked && framing.content_length) return "Transfer-Encoding together with Content-Length";

@@ -20,7 +20,8 @@ struct FramingFields {
   std::optional<std::uint64_t> content_length;
   bool chunked = false;
 };
-// At most one Content-Length, at most one Transfer-Encoding equal to `chunked`, that only on 1.1, never both.
+// At most one Content-Length, at most one Transfer-Encoding equal to `chunked`, that only on 1.1, never both; no name that spells one of the
+// two with doubled or outer separators.
 // Returns why the fields break that; empty when they do not.
 [[nodiscard]] std::string_view read_framing(const std::vector<Field>& fields, Version version, FramingFields& framing) noexcept;
 

@@ -6,6 +6,8 @@
 #include <ctime>
 #include <stdexcept>
 
+#include "http/http1_session.hpp"
+
 namespace sallyport::http {
 namespace {
 
@@ -28,7 +30,7 @@ bool forbids_body(int status) noexcept { return status < 200 || status == 204 ||
 
 }  // namespace
 
-void Http1Exchange::begin(std::string_view after_head, bool may_keep_alive) {
+void Http1Exchange::begin(std::string_view after_head) {
   decoder_.start(head_.framing, head_.content_length, limits_.body_bytes_max, limits_.header_bytes_max, limits_.header_fields_max);
   unread_ = after_head;
   unread_is_input_ = true;
@@ -40,13 +42,14 @@ void Http1Exchange::begin(std::string_view after_head, bool may_keep_alive) {
   output_kind_ = Output::discard;
   bytes_out_ = 0;
   started_ = finished_ = aborted_ = keeps_reading_ = false;
-  closing_ = !head_.keep_alive || !may_keep_alive;
+  closing_ = !head_.keep_alive;
 }
 
 void Http1Exchange::begin_refusal() {
   head_.framing = Framing::none;
   head_.expects_continue = false;
-  begin({}, false);
+  begin({});
+  closing_ = true;
 }
 
 Http1Exchange::Leftover Http1Exchange::leftover() const noexcept {
@@ -161,6 +164,7 @@ void Http1Exchange::write_framing(AnswerBody body, bool body_forbidden) {
 void Http1Exchange::start(int status, std::span<const Field> fields, AnswerBody body) {
   if (started_) throw std::logic_error("Exchange::start() was called twice");
   started_ = true;
+  if (draining_.value) closing_ = true;
   if (!decoder_.complete() && !keeps_reading_) {
     drop_buffered_body();
     if (body_state_ != BodyState::end) closing_ = true;

@@ -11,18 +11,20 @@
 
 namespace sallyport::http {
 
+struct Draining;
+
 // Reused for every request of its connection. Head and early body bytes lie in the connection's input buffer, which does not move while the
 // exchange lasts; later body bytes go through a buffer of the exchange's own.
 class Http1Exchange final : public Exchange {
  public:
-  Http1Exchange(transport::Stream& stream, const Peer& peer, const Limits& limits, const Timeouts& timeouts, const Clock& clock)
-      : stream_(stream), peer_(peer), limits_(limits), timeouts_(timeouts), clock_(clock) {}
+  Http1Exchange(transport::Stream& stream, const Peer& peer, const Limits& limits, const Timeouts& timeouts, const Clock& clock,
+                const Draining& draining)
+      : stream_(stream), peer_(peer), limits_(limits), timeouts_(timeouts), clock_(clock), draining_(draining) {}
 
   // What the parser fills before begin().
   [[nodiscard]] RequestHead& head() noexcept { return head_; }
-  // `after_head`: the bytes received behind the head; they stay where they are until the next begin(). `may_keep_alive` is false while
-  // draining.
-  void begin(std::string_view after_head, bool may_keep_alive);
+  // `after_head`: the bytes received behind the head; they stay where they are until the next begin().
+  void begin(std::string_view after_head);
   // For bytes that are no request: there is no body to read, and the connection closes.
   void begin_refusal();
 
@@ -81,6 +83,7 @@ class Http1Exchange final : public Exchange {
   const Limits& limits_;
   const Timeouts& timeouts_;
   const Clock& clock_;
+  const Draining& draining_;  // asked when the answer starts, which may be long after the request came
 
   RequestHead head_;
   BodyDecoder decoder_;

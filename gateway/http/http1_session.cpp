@@ -17,7 +17,7 @@ class Http1Session {
         context_(context),
         state_(state),
         parser_(context.limits),
-        exchange_(stream, peer, context.limits, context.timeouts, context.clock) {}
+        exchange_(stream, peer, context.limits, context.timeouts, context.clock, context.draining) {}
 
   Task<void> run() {
     bool go_on = true;
@@ -77,7 +77,7 @@ class Http1Session {
   }
 
   Task<bool> answer(std::size_t head_bytes) {
-    exchange_.begin(input_.view().substr(head_bytes), !context_.draining.value);
+    exchange_.begin(input_.view().substr(head_bytes));
     co_await context_.handler.handle(exchange_);
     if (!exchange_.finished()) {
       // No answer, or half of one: it must not look complete.

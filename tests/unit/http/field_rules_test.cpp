@@ -13,6 +13,25 @@ TEST(ParseContentLength, K06_TakesPlainNumbersOnly) {
   }
 }
 
+std::string_view framing_fault(std::string_view name) {
+  FramingFields framing;
+  const std::vector<Field> fields{{name, "chunked", field_id(name)}};
+  return read_framing(fields, Version::http_1_1, framing);
+}
+
+TEST(ReadFraming, K05_RefusesNamesThatDistortAFramingField) {
+  for (const std::string_view name :
+       {"Transfer--Encoding", "Transfer---Encoding", "Transfer___Encoding", "transfer-_encoding", "-Transfer-Encoding",
+        "Transfer-Encoding_", "Content--Length", "__Content-Length", "CONTENT..LENGTH"}) {
+    EXPECT_NE(framing_fault(name), "") << name;
+  }
+  for (const std::string_view name :
+       {"Transfer_Encoding", "X-Transfer-Encoding", "Transfer-Encodings", "Transfer-Encoding-X", "TransferEncoding", "Transfer-En-coding",
+        "Content_Length", "Content-Lengths", "Content", "-", "--", "Content-"}) {
+    EXPECT_EQ(framing_fault(name), "") << name;
+  }
+}
+
 TEST(ConnectionOptions, PersistAsTheVersionSays) {
   EXPECT_TRUE((ConnectionOptions{}.persistent(Version::http_1_1)));
   EXPECT_FALSE((ConnectionOptions{}.persistent(Version::http_1_0)));

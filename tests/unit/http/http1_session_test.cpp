@@ -401,5 +401,17 @@ TEST_F(Http1SessionTest, AnswersWithCloseWhileDraining) {
   EXPECT_TRUE(client.closed());
 }
 
+TEST_F(Http1SessionTest, AnswersARequestUnderWayWithCloseWhenItBeginsToDrain) {
+  start();
+  SocketClient client(port_);
+  client.send("POST /slow HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4\r\n\r\nbo");
+  while (handler_.handled == 0) std::this_thread::yield();
+  boost::asio::post(context_, [this] { draining_.value = true; });
+  client.send("dy");
+  const std::string answer = client.read_to_end();
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("/slow:body"));
+}
+
 }  // namespace
 }  // namespace sallyport::http
