@@ -84,11 +84,11 @@ TEST_F(ConfigFiles, P09_AcceptsFilesThatAreAllRight) {
 }
 
 TEST_F(ConfigFiles, P09_RefusesAPrivateKeyThatOthersCanRead) {
-  for (const mode_t mode : {0644, 0604, 0602, 0601, 0660, 0620, 0666, 0777}) {
+  for (const mode_t mode : {0644U, 0604U, 0602U, 0601U, 0660U, 0620U, 0666U, 0777U}) {
     folder_.set_mode("config/tls/site.key", mode);
     EXPECT_THAT(problems(), ElementsAre(::testing::AllOf(HasSubstr("8:21: "), HasSubstr("chmod 600")))) << std::oct << mode;
   }
-  for (const mode_t mode : {0600, 0400, 0640, 0440}) {  // a group that reads is how services share a secret
+  for (const mode_t mode : {0600U, 0400U, 0640U, 0440U}) {  // a group that reads is how services share a secret
     folder_.set_mode("config/tls/site.key", mode);
     EXPECT_THAT(problems(), IsEmpty()) << std::oct << mode;
   }
