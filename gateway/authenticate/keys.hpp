@@ -30,7 +30,7 @@ struct KeyMaterial;  // keys_material.hpp: the OpenSSL side
 
 // One key. Immutable and safe to use from every thread; verifying allocates an OpenSSL context at most.
 // Strong enough by construction: RSA of 2048 to 8192 bits with an odd exponent of 3 to 2^32 and without the ROCA fingerprint, EC points on
-// P-256, P-384 or P-521, Ed25519 points of full order, secrets at least as long as a SHA-256 and not of a well-known pattern.
+// P-256, P-384 or P-521, Ed25519 points of no small order, secrets at least as long as a SHA-256 and not of a well-known pattern.
 class VerificationKey {
  public:
   ~VerificationKey();

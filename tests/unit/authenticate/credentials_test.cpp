@@ -111,6 +111,14 @@ TEST(Credentials, F05_PassOverCookieValuesWithForeignBytes) {
   }
 }
 
+// Quotes are part of the value, as RFC 6265 has it: what stands between them is no token for us.
+TEST(Credentials, F04_TakeQuotedValuesAsTheyStandAndNoAttributes) {
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=\"abc\""), plan_of({kCookie})), "token \"abc\"");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=\"a\\\"bc\""), plan_of({kCookie})), "none");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "$Version=1; $access_token=abc"), plan_of({kCookie})), "none");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "$Version=1; access_token=abc; $Path=/"), plan_of({kCookie})), "token abc");
+}
+
 TEST(Credentials, F06_TakeTheExactCookieNameOnly) {
   for (const char* value : {"xaccess_token=abc", "access_tokenx=abc", "access_token =abc", "\taccess_token=abc", "ACCESS_TOKEN=abc",
                             "__Host-access_token=abc", "a=access_token=abc", "\"access_token\"=abc", "access_toke=abc"}) {
