@@ -93,6 +93,25 @@ class Process:
         self.log.close()
 
 
+def der(tag, *parts):
+    body = b"".join(parts)
+    size = bytes([len(body)]) if len(body) < 128 else (lambda n: bytes([0x80 | len(n)]) + n)(len(body).to_bytes((len(body).bit_length() + 7) // 8, "big"))
+    return bytes([tag]) + size + body
+
+
+def public_pem(jwk):
+    """SubjectPublicKeyInfo (RFC 5280) of an RSA or P-256 key."""
+    number = lambda name: base64.urlsafe_b64decode(jwk[name] + "=" * (-len(jwk[name]) % 4))
+    if jwk["kty"] == "RSA":
+        algorithm = der(0x30, bytes.fromhex("06092a864886f70d010101"), der(0x05))
+        key = der(0x30, *[der(0x02, b"\0" * (n[0] >> 7) + n) for n in (number("n"), number("e"))])
+    else:
+        algorithm = der(0x30, bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06082a8648ce3d030107"))
+        key = b"\x04" + number("x") + number("y")
+    text = base64.encodebytes(der(0x30, algorithm, der(0x03, b"\0", key))).decode()
+    return f"-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n"
+
+
 def make_material(binary, tokens_new):
     """Keys, tokens and one certificate that every proxy uses."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost",
@@ -120,8 +139,8 @@ def make_material(binary, tokens_new):
             pathlib.Path(f"{name}.{kind}.tokens").write_text(text)
     # jwt_verify of HAProxy wants PEM.
     for algorithm in ("RS256", "ES256"):
-        public = run(binary, "keys", "public", "--keys", f"{algorithm.lower()}.jwks", "--pem")
-        pathlib.Path(f"{algorithm.lower()}.pub.pem").write_text(public)
+        jwk = json.loads(pathlib.Path(f"{algorithm.lower()}.jwks").read_text())["keys"][0]
+        pathlib.Path(f"{algorithm.lower()}.pub.pem").write_text(public_pem(jwk))
     for algorithm in ("RS256", "ES256", "EdDSA"):
         public = run(binary, "keys", "public", "--keys", f"{algorithm.lower()}.jwks")
         pathlib.Path(f"{algorithm.lower()}.public.jwks").write_text(public)

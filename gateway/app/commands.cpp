@@ -76,6 +76,8 @@ void declare_key_commands(CLI::App& top, Arguments& arguments, Subcommands& comm
   commands.token_sign->add_option("--kid", arguments.key_id, "the key that signs; the first one without it");
   commands.token_sign->add_option("--ttl", arguments.ttl, "from iat to exp; 15m by default");
   commands.token_sign->add_option("--type", arguments.sign.type, "the `typ` header; JWT by default");
+  commands.token_sign->add_option("--count", arguments.sign.count, "this many tokens, a line each, told apart by a jti")
+      ->check(CLI::Range(1, 10'000'000));
   commands.token_verify = token->add_subcommand("verify", "the signature alone: `valid` or `refused: REASON`");
   commands.token_verify->add_option("--keys", arguments.keys_file, "a JWK Set or PEM")->required();
   commands.token_verify->add_option("--algorithms", arguments.algorithms, "those that are allowed: RS256,ES256")->required();

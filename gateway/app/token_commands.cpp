@@ -38,9 +38,9 @@ const authenticate::SigningKey* choose_key(const std::vector<authenticate::Signi
 }
 
 // The object's own text with members added before its last brace, so that numbers stay as they were written.
-std::string with_member(std::string object, const JsonObject& members, std::string_view name, std::int64_t value) {
+std::string with_member(std::string object, const JsonObject& members, std::string_view name, std::string_view json) {
   const std::size_t brace = object.rfind('}');
-  object.insert(brace, fmt::format("{}\"{}\":{}", members.empty() ? "" : ",", name, value));
+  object.insert(brace, fmt::format("{}\"{}\":{}", members.empty() ? "" : ",", name, json));
   return object;
 }
 
@@ -106,13 +106,21 @@ int sign_token(const SignOptions& options, WallTime now, const Streams& streams)
   std::string text = options.claims;
   for (const auto& [name, value] : {std::pair<std::string_view, std::int64_t>("iat", seconds), {"exp", seconds + options.ttl.count()}}) {
     if (claims->find(name) != nullptr) continue;  // what was asked for wins, wrong as it may be: this is how tests get their tokens
-    text = with_member(std::move(text), *claims->object(), name, value);
+    text = with_member(std::move(text), *claims->object(), name, std::to_string(value));
     claims = Json::parse(text);
     if (!claims) return refuse(streams, claims.error().detail);
   }
-  const Result<std::string> token = authenticate::sign_jwt(*key, text, options.type);
-  if (!token) return refuse(streams, token.error().detail);
-  streams.out << *token << '\n';
+  if (options.count > 1 && claims->find("jti") != nullptr) {
+    return refuse(streams, "--count gives each token a jti of its own, so --claims may not have one");
+  }
+  const std::string series = fmt::format("{:016x}", random_u64());
+  for (std::uint64_t i = 0; i < options.count; ++i) {
+    const std::string own =
+        options.count == 1 ? text : with_member(text, *claims->object(), "jti", fmt::format("\"{}-{}\"", series, i));
+    const Result<std::string> token = authenticate::sign_jwt(*key, own, options.type);
+    if (!token) return refuse(streams, token.error().detail);
+    streams.out << *token << '\n';
+  }
   return kDone;
 }
 

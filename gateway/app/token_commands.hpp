@@ -23,6 +23,7 @@ struct SignOptions {
   std::optional<std::string> key_id;
   std::string type = "JWT";
   std::chrono::seconds ttl{15 * 60};
+  std::uint64_t count = 1;  // more than one: a line each, told apart by a `jti`
 };
 // A compact JWS on stdout. `iat` and `exp` are added unless the claims have them.
 [[nodiscard]] int sign_token(const SignOptions& options, WallTime now, const Streams& streams);
