@@ -5,7 +5,7 @@
 #
 #   tests/run.sh                            the release preset, everything
 #   tests/run.sh --preset asan              the same under the address and undefined-behaviour sanitizers
-#   tests/run.sh -- -L journey              one label: unit, vectors, fuzz, journey, wire
+#   tests/run.sh -- -L journey              one label: unit, vectors, corpus, journey, wire
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
