@@ -1,9 +1,10 @@
 """What an operator sees: the admin listener, metrics, logs. R04: no secret stands in any of them."""
 import json
 import re
+import signal
 import time
 
-from support.gateway import GatewayCase, main
+from support.gateway import PATIENCE, GatewayCase, main
 from support.http_client import bearer, request
 
 LINE_FIELDS = {"ts", "level", "event", "request_id", "trace_id", "listener", "route", "client_ip", "method", "host", "path", "status",
@@ -55,6 +56,27 @@ class Admin(GatewayCase):
         text = self.gateway.admin_request("/metrics")[1].decode()
         self.assertNotIn("FOO", text)
         self.assertNotIn("BAR", text)
+
+
+class AdminToken(GatewayCase):
+    TOKEN = "an-admin-token-of-some-length"
+
+    @classmethod
+    def change(cls, stand, configuration, policies):
+        path = stand.folder / "keys/admin.token"
+        path.touch(mode=0o600)
+        path.write_text(cls.TOKEN + "\n")
+        configuration["admin"]["token_file"] = "keys/admin.token"
+
+    def test_everything_but_the_probes_wants_the_token(self):
+        for path in ("/metrics", "/routes"):
+            for value in (None, "Bearer", "Bearer ", f"Bearer {self.TOKEN}x", f"Bearer {self.TOKEN[:-1]}", f"Basic {self.TOKEN}"):
+                with self.subTest(f"{path} {value}"):
+                    headers = {"Authorization": value} if value else {}
+                    self.assertEqual(self.gateway.admin_request(path, headers=headers)[0], 401)
+            self.assertEqual(self.gateway.admin_request(path, headers={"Authorization": f"Bearer {self.TOKEN}"})[0], 200)
+        for path in ("/livez", "/readyz"):
+            self.assertEqual(self.gateway.admin_status(path), 200)
 
 
 class Logs(GatewayCase):
@@ -117,6 +139,18 @@ class Logs(GatewayCase):
         for word in words:
             self.assertNotIn(word, everything)
         self.assertNotIn("secret=query", everything)
+
+    def test_a_log_that_was_moved_away_is_opened_again_on_sigusr1(self):
+        self.ask("GET", "/public/before")
+        self.gateway.wait_for_line("access", lambda line: line.get("path") == "/public/before")
+        path = self.gateway.folder / "access.log"
+        path.rename(path.with_suffix(".old"))
+        self.gateway.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 5 * PATIENCE
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.ask("GET", "/public/after")
+        self.gateway.wait_for_line("access", lambda line: line.get("path") == "/public/after")
 
     def test_the_same_subject_hashes_alike_and_others_differently(self):
         hashes = {}

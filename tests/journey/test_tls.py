@@ -4,12 +4,14 @@ import ssl
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from support.certificates import Authority, openssl
 from support.gateway import PATIENCE, GatewayCase, main
-from support.http_client import Connection, request
+from support.http_client import Connection, bearer, request
 from support.oracle import Oracle
+from support.tokens import claims_of
 
 
 class Tls(GatewayCase):
@@ -183,6 +185,34 @@ class Tls(GatewayCase):
                         self.assertIn(b"200 OK", again.recv(100))
                         resumed += again.session_reused
             self.assertEqual(resumed, 4, version.name)
+
+    def test_R06_bad_signatures_never_disturb_other_connections(self):
+        """A failed verification leaves errors in OpenSSL's queue, and they must not be taken for the connection's own."""
+        good = self.stand.token()
+        bad = [good[:-8] + tail for tail in ("AAAAAAAA", "BBBBBBBB", "________")] + [self.stand.other.sign(claims_of())]
+        rsa = self.stand.corp["RS256"].sign(claims_of())
+        bad.append(rsa[:-8] + "AAAAAAAA")
+        errors, stop = [], threading.Event()
+
+        def transfer() -> None:
+            body = bytes(range(256)) * 400
+            try:
+                with self.stand.connect() as connection:
+                    while not stop.is_set():
+                        if connection.ask("POST", "/public/x", body=body).status != 200:
+                            errors.append("status")
+            except Exception as error:  # whatever it is, it is the finding
+                errors.append(repr(error))
+        threads = [threading.Thread(target=transfer) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        with self.stand.connect() as connection:
+            for number in range(2_000):
+                self.assertEqual(connection.ask("GET", "/api/x", bearer(bad[number % len(bad)])).status, 401)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(errors, [])
 
     def test_a_failed_handshake_harms_nobody(self):
         with self.stand.connect() as good:

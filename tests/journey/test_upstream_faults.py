@@ -5,7 +5,7 @@ import time
 
 from support.gateway import PATIENCE, SANITIZED, GatewayCase, main
 from support.http_client import Closed, Malformed, chunked, request
-from support.oracle import response
+from support.oracle import Oracle, response
 
 
 class UpstreamFaults(GatewayCase):
@@ -322,6 +322,27 @@ class UpstreamFaults(GatewayCase):
         self.assertEqual(self.oracle.malformed, [])
         self.oracle.reset()
         self.assert_next_is_clean()
+
+
+class Balancing(GatewayCase):
+    """Two servers, of which the second has twice the weight."""
+
+    @classmethod
+    def change(cls, stand, configuration, policies):
+        cls.second = Oracle()
+        configuration["upstreams"][0]["servers"] = [{"url": stand.oracle.url}, {"url": cls.second.url, "weight": 2}]
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.second.close()
+
+    def test_requests_are_spread_by_weight(self):
+        self.second.reset()
+        with self.stand.connect(False) as connection:
+            for _ in range(60):
+                self.assertEqual(connection.ask("GET", "/public/x").status, 200)
+        self.assertEqual((self.oracle.count, self.second.count), (20, 40))
 
 
 if __name__ == "__main__":

@@ -77,10 +77,12 @@ class Gateway:
         self.kill()
         raise AssertionError(f"the gateway is not ready:\n{self.output()}")
 
-    def admin_request(self, path: str, method: str = "GET", data: bytes | None = None) -> tuple[int, bytes, dict]:
+    def admin_request(self, path: str, method: str = "GET", data: bytes | None = None, headers: dict | None = None
+                      ) -> tuple[int, bytes, dict]:
         url = f"http://{self.admin[0]}:{self.admin[1]}{path}"
+        wanted = urllib.request.Request(url, data=data, method=method, headers=headers or {})
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=10) as answer:
+            with urllib.request.urlopen(wanted, timeout=10) as answer:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read(), dict(error.headers)
