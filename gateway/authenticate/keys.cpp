@@ -250,6 +250,7 @@ Result<KeySet> KeySet::from_secret(Secret secret, const std::vector<Algorithm>& 
   material.secret = std::move(secret);
   if (auto prepared = prepare(material); !prepared) return prepared.error();
   KeySet keys;
+  keys.keys_have_ids_ = false;
   keys.add(std::move(material));
   return keys;
 }
@@ -264,7 +265,7 @@ Result<KeySet> KeySet::from_text(std::string_view text, std::vector<std::string>
 const VerificationKey* KeySet::find(const std::optional<std::string>& key_id, Algorithm algorithm) const noexcept {
   const VerificationKey* found = nullptr;
   for (const VerificationKey& key : keys_) {
-    if (key_id && key.key_id() != key_id) continue;
+    if (key_id && keys_have_ids_ && key.key_id() != key_id) continue;
     if (!key.fits(algorithm)) continue;
     if (found != nullptr) return nullptr;  // RFC 7515 §4.1.4 leaves the choice to us: never by trying
     found = &key;

@@ -70,7 +70,8 @@ class KeySet {
   // By content: "{" begins a JWK Set, "-----BEGIN" begins PEM.
   [[nodiscard]] static Result<KeySet> from_text(std::string_view text, std::vector<std::string>& warnings);
 
-  // With a kid: the key of that id, if it fits. Without: the key that fits, when exactly one does. nullptr otherwise.
+  // With a kid: the key of that id, if it fits. Without, or when these keys have no ids because PEM and secret files cannot give them any:
+  // the key that fits, when exactly one does. nullptr otherwise.
   [[nodiscard]] const VerificationKey* find(const std::optional<std::string>& key_id, Algorithm algorithm) const noexcept;
   [[nodiscard]] bool has_public_keys() const noexcept;
   [[nodiscard]] bool has_secrets() const noexcept;
@@ -85,6 +86,7 @@ class KeySet {
   void add(KeyMaterial material);
 
   std::vector<VerificationKey> keys_;
+  bool keys_have_ids_ = true;  // of a JWK Set, where a key without a kid has none to be found by
 };
 
 // A private key that signs: tests, `token sign`, and later the tokens that the gateway issues.

@@ -82,6 +82,7 @@ Result<KeySet> KeySet::from_pem(std::string_view text, std::vector<std::string>&
   if (blocks > kKeysMax) return make_error(Fault::too_large, "more than " + std::to_string(kKeysMax) + " keys");
   const BioPtr bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   KeySet keys;
+  keys.keys_have_ids_ = false;
   for (std::size_t i = 0; i < blocks; ++i) {
     const std::string label = "PEM block " + std::to_string(i + 1);
     Block block;

@@ -6,7 +6,7 @@ namespace sallyport::authorize {
 namespace {
 
 Denied deny(Denied::Why why, std::string_view reason, std::string detail) {
-  return Denied{.why = why, .reason = std::string(reason), .detail = std::move(detail), .scopes = {}};
+  return Denied{.why = why, .reason = reason, .detail = std::move(detail), .scopes = {}};
 }
 
 Denied deny(Denied::Why why, std::string detail) { return deny(why, name(why), std::move(detail)); }

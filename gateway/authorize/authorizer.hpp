@@ -26,7 +26,7 @@ struct Denied {
     requirement_unmet,     // 403
     unavailable,           // 503
   } why;
-  std::string reason;               // for metrics and audit: a name from a fixed set
+  std::string_view reason;               // for metrics and audit: a name from a fixed set; static storage
   std::string detail;               // for our log only
   std::vector<std::string> scopes;  // of insufficient_scope
 };

@@ -154,11 +154,9 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     const Answer refusal = answer_for_refused_claim();
     record.decision = "refused";
     record.reason = refusal.reason;
-    const std::string detail = refused->header + ": " + refused->detail;
-    record.detail = detail;
+    record.detail = refused->header + ": " + refused->detail;
     log_.decided(record, exchange);
     co_await answer(exchange, refusal, record);
-    record.detail = {};
     co_return;
   }
   if (route.policy.access != authorize::Access::public_) log_.decided(record, exchange);

@@ -12,7 +12,7 @@
 
 namespace sallyport::pipeline {
 
-// Views into the exchange, the snapshot and static text; filled as the request goes along its road.
+// The views are into the snapshot, the upstream and static text, which outlive the request; filled as it goes along its road.
 struct RequestRecord {
   RequestRecord(observe::RequestId request_id, observe::TraceContext trace_context) : id(request_id), trace(trace_context) {}
 

@@ -123,6 +123,16 @@ TEST_F(PipelineTest, NeverSaysInTheAnswerWhichCheckFailed) {
   EXPECT_THAT(audit_lines(), HasSubstr(R"("reason":"expired")"));
 }
 
+TEST_F(PipelineTest, TellsTheReasonInTheAccessLogAndTheAuditLogAlike) {
+  serve(request("/api/x", bearer(Claims().set("exp", 1))));
+  serve(request("/.gateway/session", bearer(Claims().set("exp", 1))));
+  for (const std::string& lines : {access_lines(), audit_lines()}) {
+    const std::size_t first = lines.find(R"("reason":"expired")");
+    ASSERT_NE(first, std::string::npos) << lines;
+    EXPECT_NE(lines.find(R"("reason":"expired")", first + 1), std::string::npos) << lines;
+  }
+}
+
 TEST_F(PipelineTest, AnswersTwoCredentialsWith400) {
   const auto exchange = serve(request("/public/x", bearer() + bearer()));
   EXPECT_EQ(exchange.status(), 400);
