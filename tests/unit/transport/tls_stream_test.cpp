@@ -351,7 +351,7 @@ TEST_F(TlsStreamTest, L11_AnEndWithCloseNotifyIsOrderly) {
         ASSERT_TRUE(tls.write("whole"));
         SSL_shutdown(tls.ssl());
         tls.flush();
-        peer.close();
+        peer.shut_write();
       },
       [&](Stream& s) -> Task<void> {
         return [](Stream& same, IoStatus& status) -> Task<void> {
