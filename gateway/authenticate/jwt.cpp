@@ -151,31 +151,36 @@ std::optional<Refused> check_required(const Json& claims, const std::vector<std:
 }
 
 // Of an array: every element, or none when one of them is no string.
-std::vector<std::string> strings_of(const JsonArray& array) {
+std::vector<std::string> strings_of(const JsonArray& array, bool& unreadable) {
   std::vector<std::string> out;
   out.reserve(array.size());
   for (const Json& value : array) {
-    if (value.string() == nullptr) return {};
+    if (value.string() == nullptr) {
+      unreadable = true;
+      return {};
+    }
     out.push_back(*value.string());
   }
   return out;
 }
 
-std::vector<std::string> read_roles(const Json& claims, const JsonPointer& pointer) {
+std::vector<std::string> read_roles(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
   const Json* value = pointer.find(claims);
-  if (value == nullptr) return {};
-  if (const JsonArray* array = value->array()) return strings_of(*array);
+  if (value == nullptr || value->is_null()) return {};
+  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
   const std::string* one = value->string();
+  unreadable = one == nullptr;
   return one == nullptr || one->empty() ? std::vector<std::string>{} : std::vector<std::string>{*one};
 }
 
 // RFC 6749 §3.3: separated by single spaces. Another separator is part of a scope; an empty piece is none.
-std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& pointer) {
+std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
   const Json* value = pointer.find(claims);
-  if (value == nullptr) return {};
-  if (const JsonArray* array = value->array()) return strings_of(*array);
+  if (value == nullptr || value->is_null()) return {};
+  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
   std::vector<std::string> out;
-  if (value->string() == nullptr) return out;
+  unreadable = value->string() == nullptr;
+  if (unreadable) return out;
   for (const std::string_view piece : split(*value->string(), ' ')) {
     if (!piece.empty()) out.emplace_back(piece);
   }
@@ -290,8 +295,8 @@ std::variant<IdentityFacts, Refused> JwtVerifier::verify(const UnverifiedJwt& to
   if (auto refused = check_claims(token.claims_, expectations, now, facts)) return std::move(*refused);
   facts.issuer = expectations.issuer;
   facts.method = identity::AuthMethod::jwt;
-  facts.roles = read_roles(token.claims_, expectations.roles);
-  facts.scopes = read_scopes(token.claims_, expectations.scopes);
+  facts.roles = read_roles(token.claims_, expectations.roles, facts.roles_unreadable);
+  facts.scopes = read_scopes(token.claims_, expectations.scopes, facts.scopes_unreadable);
   facts.authenticated_at = read_authentication_time(token.claims_, instant_of(now) + expectations.clock_tolerance);
   facts.claims = token.claims_;
   return facts;

@@ -40,10 +40,15 @@ Answer matches(std::string_view text, const Template& expected, const Subject& s
   return expanded ? answer(text == *expanded) : Answer::cannot_tell;
 }
 
+bool same_type(const Json& a, const Json& b) noexcept {
+  return (a.is_number() && b.is_number()) || a.value().index() == b.value().index();
+}
+
 Answer matches(const Json& claim, const std::variant<Template, Json>& expected, const Subject& subject) {
-  if (const auto* value = std::get_if<Json>(&expected)) return answer(claim == *value);
+  // A claim of another type says neither yes nor no: `not: { equals: true }` must not let "true" in.
+  if (const auto* value = std::get_if<Json>(&expected)) return same_type(claim, *value) ? answer(claim == *value) : Answer::cannot_tell;
   const std::string* text = claim.string();
-  return text != nullptr ? matches(*text, std::get<Template>(expected), subject) : Answer::no;
+  return text != nullptr ? matches(*text, std::get<Template>(expected), subject) : Answer::cannot_tell;
 }
 
 Answer matches_any(const Json& claim, const std::vector<std::variant<Template, Json>>& values, const Subject& subject) {
@@ -58,10 +63,11 @@ Answer judge(const ClaimTest& test, const Subject& subject) {
   switch (test.kind) {
     case ClaimTest::Kind::exists: return answer(present == test.exists);
     case ClaimTest::Kind::equals:
-    case ClaimTest::Kind::one_of: return claim != nullptr ? matches_any(*claim, test.values, subject) : Answer::no;
+    case ClaimTest::Kind::one_of: return present ? matches_any(*claim, test.values, subject) : Answer::no;
     case ClaimTest::Kind::contains: {
-      const JsonArray* elements = claim != nullptr ? claim->array() : nullptr;
-      if (elements == nullptr) return Answer::no;
+      if (!present) return Answer::no;
+      const JsonArray* elements = claim->array();
+      if (elements == nullptr) return Answer::cannot_tell;
       Answer best = Answer::no;
       for (const Json& element : *elements) best = std::max(best, matches_any(element, test.values, subject));
       return best;
@@ -151,8 +157,14 @@ class Judge {
     const identity::IdentityFacts& facts = subject_.identity.facts();
     return std::visit(
         Overloaded{
-            [&](const ScopeIs& test) { return answer(scopes_ == Scopes::as_if_granted || has_element(facts.scopes, test.scope)); },
-            [&](const RoleIs& test) { return answer(has_element(facts.roles, test.role)); },
+            [&](const ScopeIs& test) { 
+              if (scopes_ == Scopes::as_if_granted || has_element(facts.scopes, test.scope)) return Answer::yes;
+              return facts.scopes_unreadable ? Answer::cannot_tell : Answer::no;
+            },
+            [&](const RoleIs& test) { 
+              if (has_element(facts.roles, test.role)) return Answer::yes;
+              return facts.roles_unreadable ? Answer::cannot_tell : Answer::no;
+            },
             [&](const SubjectIs& test) { return facts.subject.empty() ? Answer::no : matches(facts.subject, test.subject, subject_); },
             [&](const IssuerIs& test) { return answer(!test.issuer_name.empty() && facts.issuer_name == test.issuer_name); },
             [&](const MethodIs& test) { return answer(facts.method == test.method); },

@@ -184,7 +184,7 @@ BodyDecoder::State BodyDecoder::end_of_size_line() noexcept {
 
 // *( field-line CRLF ) CRLF, RFC 9112 §7.1.2. A line that begins with white space is no field: no folds.
 BodyDecoder::State BodyDecoder::take_trailer(char c) noexcept {
-  if (++trailer_bytes_ > trailer_bytes_max_) return State::too_large;
+  if (++trailer_bytes_ > trailer_bytes_max_) return State::malformed;
   if (chunk_ == Chunk::last_line_feed) return c == '\n' ? State::end : State::malformed;
   if (chunk_ == Chunk::trailer_line_feed) {
     chunk_ = Chunk::trailer_first;
@@ -204,7 +204,7 @@ BodyDecoder::State BodyDecoder::take_trailer(char c) noexcept {
   }
   if (!is_token_char(c)) return State::malformed;
   chunk_ = Chunk::trailer_name;
-  return ++trailer_fields_ <= trailer_fields_max_ ? State::more : State::too_large;
+  return ++trailer_fields_ <= trailer_fields_max_ ? State::more : State::malformed;
 }
 
 }  // namespace sallyport::http

@@ -6,6 +6,7 @@
 namespace sallyport::http {
 namespace {
 
+constexpr unsigned kRequestsPerTurn = 16;                      // pipelined requests, before other connections get their turn
 constexpr std::size_t kFirstReadBytes = 4 * 1024;   // most heads fit; larger ones grow the buffer
 constexpr std::size_t kLingerBytesMax = 64 * 1024;  // DESIGN §3.5 "Limits"
 constexpr std::chrono::milliseconds kLingerTimeMax{1'000};
@@ -26,6 +27,10 @@ class Http1Session {
       if (!has_bytes) co_return;
       state_.idle = false;
       go_on = co_await serve_one();
+      if (go_on && !input_.empty() && ++requests_in_turn_ == kRequestsPerTurn) {
+        requests_in_turn_ = 0;
+        co_await yield_turn(stream_.executor());
+      }
       state_.idle = true;
     }
   }
@@ -129,6 +134,7 @@ class Http1Session {
   const SessionContext& context_;
   SessionState& state_;
   ByteBuffer input_;
+  unsigned requests_in_turn_ = 0;
   RequestParser parser_;
   Http1Exchange exchange_;
 };

@@ -228,7 +228,10 @@ HeadOutcome RequestParser::parse(std::string_view bytes, RequestHead& head) {
   switch (scan.state) {
     case HeadScan::State::refused: return HeadRefused{RequestFault::malformed, scan.detail};
     case HeadScan::State::incomplete:
-      if (bytes.size() < limits_.header_bytes_max) return HeadIncomplete{};
+      if (bytes.size() < limits_.header_bytes_max) {
+        clear(head);  // the bytes may move before the next call
+        return HeadIncomplete{};
+      }
       return HeadRefused{RequestFault::head_too_large, "the head is longer than header_bytes"};
     case HeadScan::State::complete: break;
   }

@@ -27,7 +27,7 @@ class RequestParser {
   explicit RequestParser(const Limits& limits) : limits_(limits) {}
 
   // `bytes` is everything received and not consumed, starting at the request. On HeadParsed, `head` holds views into `bytes`.
-  // Called again with more bytes it goes on scanning where it stopped. On HeadRefused `head` holds what was understood.
+  // Called again with more bytes it goes on scanning where it stopped. On HeadRefused `head` holds what was understood; on HeadIncomplete nothing.
   // One empty line (CRLF) before the request line is skipped.
   [[nodiscard]] HeadOutcome parse(std::string_view bytes, RequestHead& head);
   // Before the next request.

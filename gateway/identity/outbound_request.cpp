@@ -338,6 +338,10 @@ void write_framing(const http::RequestHead& request, HeadWriter& out) {
   }
 }
 
+bool expects_body(http::Method method) noexcept {
+  return method == http::Method::post || method == http::Method::put || method == http::Method::patch;
+}
+
 std::size_t estimate(const http::RequestHead& request) noexcept {
   std::size_t bytes = kOurFieldsEstimate + request.method_text.size() + request.target.path().size() + request.target.query().size() +
                       2 * request.host.size();
@@ -371,6 +375,8 @@ std::variant<OutboundRequest, ClaimRefused> OutboundRequest::build(const Permit&
     return std::move(*refused);
   }
   write_surroundings(request, context, writer);
+  const bool may_share_connection = request.framing == http::Framing::none || expects_body(request.method);
+  if (!may_share_connection) writer.put("Connection: close\r\n");
   write_framing(request, writer);
   writer.put("\r\n");
 
@@ -380,6 +386,7 @@ std::variant<OutboundRequest, ClaimRefused> OutboundRequest::build(const Permit&
   outbound.target_ = outbound.head_.substr(request.method_text.size() + 1, target_bytes);
   outbound.method_ = request.method;
   outbound.framing_ = request.framing;
+  outbound.may_share_connection_ = may_share_connection;
   return outbound;
 }
 

@@ -84,6 +84,9 @@ class OutboundRequest {
   [[nodiscard]] std::string_view head() const noexcept { return head_; }
   [[nodiscard]] http::Method method() const noexcept { return method_; }
   [[nodiscard]] http::Framing framing() const noexcept { return framing_; }
+  // False for a body where upstreams do not expect one (GET, HEAD, OPTIONS, DELETE, unregistered methods): one that leaves it unread would
+  // take it for the next request on the connection, which nobody has judged. Such a request says `Connection: close`.
+  [[nodiscard]] bool may_share_connection() const noexcept { return may_share_connection_; }
   // The path and query that are sent: what was judged, apart from the configured rewrite.
   [[nodiscard]] std::string_view target() const noexcept { return target_; }
 
@@ -93,6 +96,7 @@ class OutboundRequest {
   std::string_view target_;
   http::Method method_ = http::Method::other;
   http::Framing framing_ = http::Framing::none;
+  bool may_share_connection_ = true;
 };
 
 }  // namespace sallyport::identity

@@ -123,7 +123,9 @@ std::string fold_name(std::string_view name) {
   return result;
 }
 
-bool fold_alike(std::string_view a, std::string_view b) noexcept { return std::ranges::equal(a, b, {}, fold, fold); }
+bool fold_alike(std::string_view a, std::string_view b) noexcept {
+  return std::ranges::equal(without_outer_separators(a), without_outer_separators(b), {}, fold, fold);
+}
 
 OwnedNames::OwnedNames(const std::vector<std::string>& identity_headers) {
   const std::size_t names = identity_headers.size() + kIdentityNames.size() + kSurroundings.size() + kExactPasses.size();

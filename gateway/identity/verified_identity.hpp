@@ -31,6 +31,8 @@ struct IdentityFacts {
   AuthMethod method = AuthMethod::jwt;
   std::vector<std::string> roles;      // whole elements, in order
   std::vector<std::string> scopes;
+  bool roles_unreadable = false;       // the claim is there and is neither a string nor an array of strings: roles is empty, and a
+  bool scopes_unreadable = false;      // requirement on them can be judged neither way
   Json claims;                         // an object: every claim of the token, or of the session
   WallTime expires_at;                 // never used at or after this (tolerance is already in it)
   std::optional<WallTime> issued_at;

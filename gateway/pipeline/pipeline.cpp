@@ -70,6 +70,7 @@ Task<void> Pipeline::refuse(http::Exchange& exchange, http::RequestFault fault, 
   const Answer refusal = answer_for(fault);
   record.reason = refusal.reason;
   co_await answer(exchange, refusal, record);
+  log_.decided(record, exchange);
   log_.malformed(fault);
   log_.finished(record, exchange);
 }
@@ -136,6 +137,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     const Answer refusal = answer_for_loop();
     record.decision = "refused";
     record.reason = refusal.reason;
+    log_.decided(record, exchange);
     co_await answer(exchange, refusal, record);
     co_return;
   }
@@ -211,6 +213,7 @@ Task<void> Pipeline::own_endpoint(http::Exchange& exchange, const Road& road, Re
   const SessionAnswer session = describe_caller(request, *road.snapshot, authenticator_, clock_.wall_now());
   if (const auto* document = std::get_if<std::string>(&session)) {
     record.decision = "allowed";
+    log_.decided(record, exchange);
     const int status = co_await send_json(exchange, *document, record.id.view());
     record.status = status;
     co_return;

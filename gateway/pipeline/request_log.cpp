@@ -56,6 +56,7 @@ void RequestLog::finished(const RequestRecord& record, const http::Exchange& exc
   }
   if (record.identity != nullptr) line_.text("subject_hash", subject_hash(record.identity->facts().subject));
   line_.text("decision", record.decision).text("reason", record.reason);
+  if (!record.detail.empty()) line_.text("detail", record.detail);
   access_.add(line_.end());
 }
 

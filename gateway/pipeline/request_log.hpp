@@ -25,7 +25,7 @@ struct RequestRecord {
   int status = 0;             // what the client was answered; 0: nothing
   std::string_view decision;  // "allowed", "refused", "none"
   std::string_view reason;    // a word from a fixed set; empty when allowed
-  std::string_view detail;    // for the audit log only
+  std::string_view detail;    // why, for a person; never of a token's content
   std::string_view auth_method = "none";
   identity::IdentityPtr identity;
 };

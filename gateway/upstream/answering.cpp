@@ -14,17 +14,6 @@ using http::Framing;
 using transport::IoResult;
 using transport::IoStatus;
 
-// X-Auth-Establish and every alias of it, as identity::fold_name() folds, without a copy.
-bool is_establish(std::string_view name) noexcept {
-  constexpr std::string_view kFolded = "x-auth-establish";
-  if (name.size() != kFolded.size()) return false;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const char c = name[i] == '_' || name[i] == '.' ? '-' : ascii_lower(name[i]);
-    if (c != kFolded[i]) return false;
-  }
-  return true;
-}
-
 // Whether the framing in `bytes` is sound as far as it goes. Takes the decoder by value: nothing is consumed.
 bool holds(http::BodyDecoder decoder, std::string_view bytes) {
   for (;;) {
@@ -105,7 +94,7 @@ bool Forwarding::drops(const http::Field& field) const noexcept {
     case FieldId::content_length:
     case FieldId::transfer_encoding: return true;  // framing is written anew
     case FieldId::x_request_id: return !policy_.request_id.empty();
-    default: return field.id == FieldId::other && policy_.drop_establish && is_establish(field.name);
+    default: return field.id == FieldId::other && policy_.drop_establish && identity::fold_alike(field.name, "X-Auth-Establish");
   }
 }
 
@@ -234,6 +223,7 @@ Task<Progress> Forwarding::deliver_rest() {
     Progress progress = take_body_bytes(read, room.size());
     if (progress == Progress::more) progress = co_await relay();
     if (progress != Progress::more) co_return progress;
+    if (is_turn_over(read.bytes)) co_await yield_turn(stream_->executor());
   }
 }
 
@@ -241,7 +231,7 @@ void Forwarding::client_left() { fail(ForwardStatus::client_gone, "the client we
 
 bool Forwarding::is_reusable() const noexcept {
   return work_->head.keep_alive && answer_framing() != Framing::until_close && !is_early_ && !ended_by_close_ &&
-         body_ == http::BodyState::end && pending_.empty() && work_->input.empty() && !stream_->has_buffered_input();
+         request_.may_share_connection() && body_ == http::BodyState::end && pending_.empty() && work_->input.empty() && !stream_->has_buffered_input();
 }
 
 void Forwarding::complete() {

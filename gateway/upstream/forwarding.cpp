@@ -274,7 +274,9 @@ Task<Progress> Forwarding::upload() {
     }
     const http::BodyPiece piece = co_await exchange_.read_body_within(kListenInterval);
     if (piece.state == BodyState::more && piece.bytes.empty()) continue;
+    const std::size_t piece_bytes = piece.bytes.size();
     if (stage(piece) == Progress::failed) co_return Progress::failed;
+    if (is_turn_over(piece_bytes)) co_await yield_turn(stream_->executor());
   }
 }
 

@@ -65,6 +65,8 @@ class Forwarding {
   [[nodiscard]] const ForwardResult& result() const noexcept { return result_; }
 
  private:
+  static constexpr std::size_t kTurnBytes = 512 * 1024;
+
   void choose(std::size_t server);
   void fail(ForwardStatus status, std::string_view detail);
   void fail_body(http::BodyState state);
@@ -88,6 +90,13 @@ class Forwarding {
   [[nodiscard]] std::span<char> body_room();
   // What a read brought of the answer's body. done: its end. more: bytes.
   [[nodiscard]] Progress take_body_bytes(transport::IoResult read, std::size_t room);
+  // Whether so much has moved without a wait that others should have their turn.
+  [[nodiscard]] bool is_turn_over(std::size_t bytes) noexcept {
+    turn_bytes_ += bytes;
+    if (turn_bytes_ < kTurnBytes) return false;
+    turn_bytes_ = 0;
+    return true;
+  }
   [[nodiscard]] Progress parse_head();
   void await_answer();
   [[nodiscard]] bool drops(const http::Field& field) const noexcept;
@@ -122,6 +131,7 @@ class Forwarding {
   bool is_early_ = false;         // the answer came before the body had been sent
   bool keeps_uploading_ = false;  // and the body goes on beside it
   bool ended_by_close_ = false;
+  std::size_t turn_bytes_ = 0;
   std::size_t read_bytes_ = Workspace::kReadBytes;
   std::size_t piece_bytes_ = 0;  // of the input that the last piece stands for
 };

@@ -219,21 +219,21 @@ TEST(BodyDecoder, K26_CountsTrailerFields) {
     return trailed(lines);
   };
   EXPECT_EQ("end", verdict_of(fields(100)));
-  EXPECT_EQ("too_large", verdict_of(fields(101)));
-  EXPECT_EQ("too_large", verdict_of(fields(1000)));
+  EXPECT_EQ("malformed", verdict_of(fields(101)));
+  EXPECT_EQ("malformed", verdict_of(fields(1000)));
 }
 
 TEST(BodyDecoder, K26_CountsTrailerBytes) {
   const Framed setup{.trailer_bytes_max = 10};
   EXPECT_EQ("end", verdict_of("0\r\nX:1234\r\n\r\n", setup)) << "ten bytes with the empty line";
-  EXPECT_EQ("too_large", verdict_of("0\r\nX:12345\r\n\r\n", setup));
-  EXPECT_EQ("too_large", verdict_of(trailed("X: " + std::string(600'000, 'a') + "\r\n")));
+  EXPECT_EQ("malformed", verdict_of("0\r\nX:12345\r\n\r\n", setup));
+  EXPECT_EQ("malformed", verdict_of(trailed("X: " + std::string(600'000, 'a') + "\r\n")));
 }
 
 TEST(BodyDecoder, K27_RefusesALongTrailerWithoutKeepingIt) {
   for (const std::size_t bytes : {65'533U, 65'534U, 70'000U, 200'000U}) {
-    EXPECT_EQ("too_large", verdict_of(trailed("X: " + std::string(bytes, 'v') + "\r\n"))) << bytes;
-    EXPECT_EQ("too_large", verdict_of(trailed(std::string(bytes, 'n') + ": 1\r\n"))) << bytes;
+    EXPECT_EQ("malformed", verdict_of(trailed("X: " + std::string(bytes, 'v') + "\r\n"))) << bytes;
+    EXPECT_EQ("malformed", verdict_of(trailed(std::string(bytes, 'n') + ": 1\r\n"))) << bytes;
   }
   EXPECT_EQ("end", verdict_of(trailed("X: " + std::string(16'000, 'v') + "\r\n"))) << "the twin below the limit";
 }
