@@ -82,6 +82,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (loaded.settings) check_settings(*loaded.settings);
 
+  // Loading costs milliseconds (keys, certificates): a part of the inputs is enough to see a difference.
+  if (size % 4 != 0) return 0;
   const Loaded again = app::load_config(config_file, environment);
   require(again.problems == loaded.problems && again.warnings == loaded.warnings, "the same file has the same problems");
   return 0;

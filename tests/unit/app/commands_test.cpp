@@ -227,7 +227,8 @@ TEST_F(Commands, VerifyReadsOneTokenPerLine) {
 TEST_F(Commands, VerifyReadsPemToo) {
   const test::Identity identity = test::make_identity({.common_name = "x", .alt_names = {}});
   const std::string path = folder().write("some.pem", test::certificate_pem(identity));
-  EXPECT_EQ(run({"token", "verify", "--keys", path, "--algorithms", "ES256"}, token("{}") + "\n").out, "refused: unknown_key\n");
+  EXPECT_EQ(run({"token", "verify", "--keys", path, "--algorithms", "ES256"}, token("{}") + "\n").out,
+            "refused: bad_signature\n");  // found and tried: PEM keys have no id
 }
 
 TEST_F(Commands, VerifyTellsARefusedKeySetFromOneThatIsNotThere) {
