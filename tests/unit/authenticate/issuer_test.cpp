@@ -100,7 +100,9 @@ TEST_F(LoadIssuer, P03_RefusesHmacBesidePublicKeysInEveryForm) {
   const std::string& hs = test_key(Algorithm::hs256).private_jwks;
   EXPECT_FALSE(load_jwks({Algorithm::es256, Algorithm::hs256}, es));
   EXPECT_FALSE(load_jwks({Algorithm::hs256}, es));
-  EXPECT_FALSE(load_jwks({Algorithm::es256}, hs));
+  const Result<IssuerPtr> secrets = load_jwks({Algorithm::es256}, hs);
+  ASSERT_FALSE(secrets);
+  EXPECT_THAT(secrets.error().detail, HasSubstr("secrets"));
   EXPECT_FALSE(load(settings({Algorithm::es256}, {KeyFile::Kind::secret_file, file("secret", kSecret)})));
   EXPECT_TRUE(load_jwks({Algorithm::hs256}, hs));
   EXPECT_TRUE(load_jwks({Algorithm::es256}, es));

@@ -103,6 +103,19 @@ TEST(JwtClaims, C04_CompareFractionsExactly) {
   EXPECT_EQ(judge(Claims().set("nbf", "1700000000.75"), strict, at(1700000000.75)), kAccepted);
 }
 
+// As a double, 1700000000.3 is 1700000000.29999995…: between two nanoseconds.
+TEST(JwtClaims, C04_RoundNeverInTheTokensFavour) {
+  Expectations strict = expected();
+  strict.clock_tolerance = 0s;
+  const WallTime below = kNow + 299'999'952ns;
+  for (const char* member : {"nbf", "iat"}) {
+    EXPECT_EQ(judge(Claims().set(member, "1700000000.3"), strict, below), RefusalReason::not_yet_valid) << member;
+    EXPECT_EQ(judge(Claims().set(member, "1700000000.3"), strict, below + 1ns), kAccepted) << member;
+  }
+  EXPECT_EQ(judge(Claims().set("exp", "1700000000.3"), strict, below), RefusalReason::expired);
+  EXPECT_EQ(judge(Claims().set("exp", "1700000000.3"), strict, below - 1ns), kAccepted);
+}
+
 TEST(JwtClaims, C05_RefuseExpBeyondAnyClockAndBelowZero) {
   for (const char* exp : {"1e308", "9223372036854775807", "9223372036854775808", "18446744073709551615", "253402300800", "1e12"}) {
     EXPECT_EQ(judge(Claims().set("exp", exp)), RefusalReason::claim_invalid) << exp;

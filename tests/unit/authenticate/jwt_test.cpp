@@ -400,6 +400,12 @@ TEST(UnverifiedJws, TakesAnyPayloadThatIsNotEmpty) {
   EXPECT_EQ(parse(token), RefusalReason::malformed);
 }
 
+TEST(UnverifiedJws, B07_B10_RefusesAnEmptyPayload) {
+  const std::string header = base64url_encode(header_for(Algorithm::es256));
+  EXPECT_TRUE(std::holds_alternative<Refused>(UnverifiedJws::parse(signed_over(header, ""))));
+  EXPECT_TRUE(std::holds_alternative<UnverifiedJws>(UnverifiedJws::parse(signed_over(header, "AA"))));
+}
+
 TEST(UnverifiedJwt, SaysTheClaimedIssuerOrNothing) {
   const auto claimed = [](const testing::Claims& claims) {
     auto parsed = UnverifiedJwt::parse(good_token(Algorithm::hs256, claims));
