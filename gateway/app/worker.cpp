@@ -6,8 +6,7 @@
 namespace sallyport::app {
 
 Worker::Worker(const Shared& shared)
-    : shared_(shared),
-      work_(context_.get_executor()),
+    : work_(context_.get_executor()),
       wheel_(context_),
       tasks_(context_, [&shared](std::string_view what) { shared.log.event(observe::Level::error, "task_failed", what); }),
       flush_timer_(context_),

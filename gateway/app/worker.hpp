@@ -60,7 +60,6 @@ class Worker {
 
   using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
-  const Shared& shared_;
   boost::asio::io_context context_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   boost::asio::executor_work_guard<Executor> work_;
   transport::DeadlineWheel wheel_;
