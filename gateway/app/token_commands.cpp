@@ -55,9 +55,9 @@ Judgement refused(const identity::Refused& refusal) { return {false, std::string
 
 Judgement judge(std::string_view token, const authenticate::KeySet& keys, const std::vector<authenticate::Algorithm>& algorithms) {
   if (token.empty()) return {false, "empty", "an empty line is no token"};
-  const auto parsed = authenticate::UnverifiedJwt::parse(token);
+  const auto parsed = authenticate::UnverifiedJws::parse(token);
   if (const auto* refusal = std::get_if<identity::Refused>(&parsed)) return refused(*refusal);
-  const auto refusal = authenticate::JwtVerifier::verify_signature(std::get<authenticate::UnverifiedJwt>(parsed), keys, algorithms);
+  const auto refusal = authenticate::JwtVerifier::verify_signature(std::get<authenticate::UnverifiedJws>(parsed), keys, algorithms);
   if (refusal) return refused(*refusal);
   return {true, {}, {}};
 }
