@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "http/exchange.hpp"
@@ -25,7 +26,7 @@ struct RequestRecord {
   int status = 0;             // what the client was answered; 0: nothing
   std::string_view decision;  // "allowed", "refused", "none"
   std::string_view reason;    // a word from a fixed set; empty when allowed
-  std::string_view detail;    // why, for a person; never of a token's content
+  std::string detail;         // why, for a person; never of a token's content. Owned: what said it ends before the line is written
   std::string_view auth_method = "none";
   identity::IdentityPtr identity;
 };
