@@ -103,6 +103,8 @@ class Logs(GatewayCase):
             line = self.gateway.wait_for_line("audit", lambda each, wanted=request_id: each.get("request_id") == wanted)
             reasons[name] = line["reason"]
             self.assertTrue(line["decision"])
+            access = self.gateway.wait_for_line("access", lambda each, wanted=request_id: each.get("request_id") == wanted)
+            self.assertEqual((access["reason"], access.get("detail", "")), (line["reason"], line["detail"]))
         self.assertEqual(len(set(reasons.values())), 4, reasons)  # the log tells them apart; the answers do not
 
     def test_J01_malformed_requests_have_a_line(self):
