@@ -31,6 +31,8 @@ class IdentityBuilder {
   IdentityBuilder& method(identity::AuthMethod value) { return set(facts_.method, value); }
   IdentityBuilder& roles(std::vector<std::string> value) { return set(facts_.roles, std::move(value)); }
   IdentityBuilder& scopes(std::vector<std::string> value) { return set(facts_.scopes, std::move(value)); }
+  IdentityBuilder& roles_unreadable() { return set(facts_.roles_unreadable, true); }
+  IdentityBuilder& scopes_unreadable() { return set(facts_.scopes_unreadable, true); }
   IdentityBuilder& expires_at(WallTime value) { return set(facts_.expires_at, value); }
   IdentityBuilder& issued_at(WallTime value) { return set(facts_.issued_at, std::optional(value)); }
   IdentityBuilder& authenticated_at(WallTime value) { return set(facts_.authenticated_at, std::optional(value)); }

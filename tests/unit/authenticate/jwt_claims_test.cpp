@@ -271,6 +271,11 @@ TEST(JwtClaims, C16_TakeRolesAsWholeElementsOnly) {
     EXPECT_THAT(facts(Claims().set("roles", json)).roles, IsEmpty()) << json;
   }
   EXPECT_THAT(facts(Claims()).roles, IsEmpty());
+  EXPECT_FALSE(facts(Claims()).roles_unreadable);
+  EXPECT_FALSE(facts(Claims().set("roles", "null")).roles_unreadable);
+  EXPECT_TRUE(facts(Claims().set("roles", R"(["admin",1])")).roles_unreadable);
+  EXPECT_TRUE(facts(Claims().set("roles", R"({"0":"admin"})")).roles_unreadable);
+  EXPECT_TRUE(facts(Claims().set("scope", "1")).scopes_unreadable);
 }
 
 TEST(JwtClaims, C17_SplitScopesAtSingleSpacesOnly) {

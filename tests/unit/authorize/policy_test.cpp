@@ -235,6 +235,31 @@ TEST_F(Policy, AMissingClaimIsANoThatNotTurnsIntoAYes) {
   EXPECT_FALSE(met(negation(equals("suspended", "true"))));
 }
 
+TEST_F(Policy, AClaimOfAnotherTypeIsNeitherYesNorNo) {
+  const std::vector<std::pair<const char*, Requirement (*)()>> rows{
+      {R"({"suspended":"true"})", [] { return equals("suspended", "true"); }},
+      {R"({"suspended":1})", [] { return equals("suspended", "true"); }},
+      {R"({"suspended":[true]})", [] { return equals("suspended", "true"); }},
+      {R"({"groups":"banned"})", [] { return contains("groups", R"("banned")"); }},
+      {R"({"groups":{"0":"banned"}})", [] { return contains("groups", R"("banned")"); }}};
+  for (const auto& [claims, requirement] : rows) {
+    identity_.claims(claims);
+    EXPECT_FALSE(met(requirement())) << claims;
+    EXPECT_FALSE(met(negation(requirement()))) << claims;
+  }
+  identity_.claims(R"({"suspended":false,"groups":["staff"]})");
+  EXPECT_TRUE(met(negation(equals("suspended", "true"))));
+  EXPECT_TRUE(met(negation(contains("groups", R"("banned")"))));
+}
+
+TEST_F(Policy, RolesAndScopesThatCouldNotBeReadAreNeitherThereNorAbsent) {
+  EXPECT_TRUE(met(negation(role("suspended"))));
+  EXPECT_TRUE(met(negation(scope("limited"))));
+  identity_.roles_unreadable().scopes_unreadable();
+  EXPECT_FALSE(met(negation(role("suspended"))));
+  EXPECT_FALSE(met(negation(scope("limited"))));
+}
+
 TEST_F(Policy, ExplainsEachTestWithItsAnswer) {
   identity_.roles({"user"}).scopes({"orders:read"}).claims(R"({"tenant":"secret-tenant"})");
   EXPECT_EQ(explained(role("admin")), std::vector<std::string>{"role admin: no"});

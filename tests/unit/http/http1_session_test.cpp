@@ -69,6 +69,7 @@ class ScriptedHandler final : public RequestHandler {
 
   Task<void> refuse(Exchange& exchange, RequestFault fault, std::string_view) override {
     ++refused;
+    refused_method = exchange.request().method_text;
     const std::string_view why = name(fault);
     exchange.start(status_of(fault), {}, {AnswerBody::Kind::sized, why.size()});
     static_cast<void>(co_await exchange.write(why));
@@ -77,6 +78,7 @@ class ScriptedHandler final : public RequestHandler {
 
   std::atomic<int> handled{0};
   std::atomic<int> refused{0};
+  std::string refused_method = "not called";
   std::atomic<BodyState> last_state{BodyState::end};
 };
 
@@ -356,6 +358,16 @@ TEST_F(Http1SessionTest, M01_AnswersASlowHeadWith408WhateverDripsIn) {
   EXPECT_GE(waited, std::chrono::milliseconds(300));
   EXPECT_LT(waited, std::chrono::seconds(2));
   EXPECT_EQ(handler_.handled, 0);
+}
+
+TEST_F(Http1SessionTest, M01_ShowsNothingOfAHeadThatDidNotEnd) {
+  timeouts_.header = std::chrono::milliseconds(200);
+  start();
+  SocketClient client(port_);
+  client.send("GET /" + std::string(3000, 'a') + " HTTP/1.1\r\nHost: h\r\nX-A: ");
+  client.send(std::string(2000, 'a'));  // the connection's buffer grows, and what was parsed before has moved
+  EXPECT_TRUE(client.read_until("\r\n\r\n").starts_with("HTTP/1.1 408 "));
+  EXPECT_EQ(handler_.refused_method, "");
 }
 
 TEST_F(Http1SessionTest, M02_EndsASlowBodyAtItsDeadline) {

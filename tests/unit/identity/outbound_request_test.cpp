@@ -47,6 +47,18 @@ TEST_F(Outbound, GrowsForLargeIdentities) {
   EXPECT_THAT(lines.back(), "Via: 1.1 sallyport");
 }
 
+// An upstream that does not read such a body takes it for the next request on the connection.
+TEST_F(Outbound, K15_ABodyThatNobodyExpectsGoesOnAConnectionOfItsOwn) {
+  for (const std::string method : {"GET", "HEAD", "OPTIONS", "DELETE", "BREW"}) {
+    const auto lines = send(alice(), method + " /x", {"Host: a.example", "Content-Length: 5"});
+    EXPECT_THAT(values(lines, "Connection"), ElementsAre("close")) << method;
+    EXPECT_THAT(values(send(alice(), method + " /x", {"Host: a.example"}), "Connection"), IsEmpty()) << method;
+  }
+  for (const std::string method : {"POST", "PUT", "PATCH"}) {
+    EXPECT_THAT(values(send(alice(), method + " /x", {"Host: a.example", "Content-Length: 5"}), "Connection"), IsEmpty()) << method;
+  }
+}
+
 // ---- I: spoofing
 
 TEST_F(Outbound, I01_ReplacesTheClientsIdentityHeaders) {

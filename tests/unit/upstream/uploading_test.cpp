@@ -51,6 +51,19 @@ TEST(Uploading, SendsHeadAndEarlyBodyTogether) {
   EXPECT_EQ(exchange.body_reads, 0) << "all was here";
 }
 
+TEST(Uploading, K15_NeverKeepsAConnectionBehindABodyThatNobodyExpects) {
+  for (const auto& [method, text, kept] : {std::tuple(http::Method::get, "GET", 0U), std::tuple(http::Method::put, "PUT", 1U)}) {
+    std::string seen;
+    ScriptedUpstream server({recording(seen, 5)});
+    FakeExchange exchange(method, text);
+    exchange.sized_body(5);
+    exchange.body.push_back({"hello", true});
+    Worker worker(server);
+    EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answered);
+    EXPECT_EQ(worker.upstream().idle_connections(), kept) << text;
+  }
+}
+
 TEST(Uploading, StreamsASizedBodyAsTheClientBringsIt) {
   std::string seen;
   ScriptedUpstream server({recording(seen, 11)});
