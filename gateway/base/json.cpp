@@ -262,6 +262,7 @@ std::optional<std::size_t> array_index(std::string_view step) noexcept {
 
 Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max) return make_error(Fault::too_large, "more than " + std::to_string(limits.bytes_max) + " bytes");
+  if (text.empty()) return make_error(Fault::malformed, "empty");  // simdjson would copy from its null pointer
   if (text.starts_with("\xEF\xBB\xBF")) return make_error(Fault::malformed, "begins with a byte order mark");
   if (!SurrogateScan(text).is_well_formed()) return make_error(Fault::malformed, "an unpaired surrogate in an escape");
   if (text.size() > kReusedParserBytesMax) {

@@ -358,5 +358,11 @@ TEST(JsonPointer, MemberTakesTheNameLiterally) {
   EXPECT_EQ(JsonPointer::member("a"), *JsonPointer::parse("/a"));
 }
 
+TEST(Json, RefusesTheEmptyTextEvenOfNoMemory) {
+  EXPECT_FALSE(Json::parse(std::string_view()));
+  EXPECT_FALSE(Json::parse(""));
+  EXPECT_TRUE(Json::parse("0"));
+}
+
 }  // namespace
 }  // namespace sallyport
