@@ -148,7 +148,7 @@ Task<int> send_document(http::Exchange& exchange, const Answer& answer, std::str
 
 Task<int> send(http::Exchange& exchange, const Answer& answer, std::string_view request_id) {
   const std::string document = http::problem_json(answer.status, answer.title, answer.detail, request_id);
-  const int status = co_await send_document(exchange, answer, "application/problem+json", document, request_id);
+  const int status = co_await send_document(exchange, answer, http::kProblemContentType, document, request_id);
   co_return status;
 }
 

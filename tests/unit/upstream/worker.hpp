@@ -16,15 +16,10 @@
 
 #include "fake_exchange.hpp"
 #include "scripted_upstream.hpp"
+#include "support/permit_builder.hpp"
 #include "upstream/upstream.hpp"
 
 namespace sallyport::testing {
-
-// Stands for the authorizer.
-class PermitBuilder {
- public:
-  static identity::Permit anonymous() { return identity::Permit(0, nullptr); }
-};
 
 inline upstream::ServerSettings server_at(std::uint16_t port, std::uint32_t weight = 1, bool is_tls = false) {
   return {.is_tls = is_tls, .host = "127.0.0.1", .port = port, .weight = weight, .authority = "127.0.0.1:" + std::to_string(port)};
