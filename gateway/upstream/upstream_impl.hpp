@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "transport/connector.hpp"
 #include "transport/tls_context.hpp"
 #include "upstream/balance.hpp"
 #include "upstream/connection_pool.hpp"
-#include "upstream/connector.hpp"
 #include "upstream/upstream.hpp"
 #include "upstream/workspace.hpp"
 
@@ -20,11 +20,11 @@ namespace sallyport::upstream {
 struct Server {
   Server(const ServerSettings& server, ssl_ctx_st* tls, std::string tls_name, std::chrono::milliseconds idle_timeout,
          boost::asio::io_context& context, transport::DeadlineWheel& wheel)
-      : settings(server), pool(wheel, idle_timeout), connector(server, tls, std::move(tls_name), context, wheel) {}
+      : settings(server), pool(wheel, idle_timeout), connector(server.host, server.port, tls, std::move(tls_name), context, wheel) {}
 
   const ServerSettings& settings;
   ConnectionPool pool;
-  Connector connector;
+  transport::Connector connector;
 };
 
 struct Upstream::Impl {

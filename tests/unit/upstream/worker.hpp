@@ -15,7 +15,7 @@
 #include <boost/asio/post.hpp>
 
 #include "fake_exchange.hpp"
-#include "scripted_upstream.hpp"
+#include "support/scripted_upstream.hpp"
 #include "support/permit_builder.hpp"
 #include "upstream/upstream.hpp"
 

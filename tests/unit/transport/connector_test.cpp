@@ -1,13 +1,13 @@
-#include "upstream/connector.hpp"
+#include "transport/connector.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "scripted_upstream.hpp"
+#include "support/scripted_upstream.hpp"
 
-namespace sallyport::upstream {
+namespace sallyport::transport {
 namespace {
 
 using boost::asio::ip::tcp;
@@ -49,7 +49,7 @@ class ConnectInTurn : public ::testing::Test {
 
   // co_spawn wants a result that can be made from nothing.
   static Task<void> connect_into(std::optional<Result<ConnectedSocket>>& outcome, std::vector<tcp::endpoint> addresses,
-                                 MonotonicTime deadline, boost::asio::io_context& context, transport::DeadlineWheel& wheel) {
+                                 MonotonicTime deadline, boost::asio::io_context& context, DeadlineWheel& wheel) {
     Result<ConnectedSocket> connected = co_await connect_in_turn(std::move(addresses), deadline, context, wheel);
     outcome.emplace(std::move(connected));
   }
@@ -68,7 +68,7 @@ class ConnectInTurn : public ::testing::Test {
   static tcp::endpoint at(std::uint16_t port) { return {boost::asio::ip::address_v4::loopback(), port}; }
 
   boost::asio::io_context context_{1};
-  transport::DeadlineWheel wheel_{context_};
+  DeadlineWheel wheel_{context_};
   MonotonicTime::duration took_{};
 };
 
@@ -106,4 +106,4 @@ TEST_F(ConnectInTurn, RefusesAnEmptyList) {
 }
 
 }  // namespace
-}  // namespace sallyport::upstream
+}  // namespace sallyport::transport

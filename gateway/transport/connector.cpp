@@ -1,4 +1,4 @@
-#include "upstream/connector.hpp"
+#include "transport/connector.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -6,7 +6,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
 
-namespace sallyport::upstream {
+namespace sallyport::transport {
 namespace {
 
 namespace asio = boost::asio;
@@ -16,7 +16,7 @@ using boost::system::error_code;
 
 // Closes a socket that did not connect in time.
 struct Attempt {
-  transport::Socket& socket;
+  Socket& socket;
   bool timed_out = false;
 
   static void on_expiry(void* attempt) {
@@ -27,15 +27,15 @@ struct Attempt {
   }
 };
 
-Task<Result<transport::Socket>> connect_to(asio::ip::tcp::endpoint endpoint, MonotonicTime until, asio::io_context& context,
-                                           transport::DeadlineWheel& wheel) {
+Task<Result<Socket>> connect_to(asio::ip::tcp::endpoint endpoint, MonotonicTime until, asio::io_context& context,
+                                           DeadlineWheel& wheel) {
   const asio::generic::stream_protocol::endpoint address(endpoint);
-  transport::Socket socket(context.get_executor());
+  Socket socket(context.get_executor());
   error_code opened;
   socket.open(address.protocol(), opened);
   if (opened) co_return make_error(Fault::unavailable, "socket: " + opened.message());
   Attempt attempt{socket};
-  transport::Deadline deadline(wheel, &Attempt::on_expiry, &attempt);
+  Deadline deadline(wheel, &Attempt::on_expiry, &attempt);
   deadline.expire_at(until);
   auto connected = co_await socket.async_connect(address, as_result);
   auto& [ec] = connected;
@@ -48,14 +48,14 @@ Task<Result<transport::Socket>> connect_to(asio::ip::tcp::endpoint endpoint, Mon
 }  // namespace
 
 Task<Result<ConnectedSocket>> connect_in_turn(std::vector<asio::ip::tcp::endpoint> addresses, MonotonicTime deadline,
-                                              asio::io_context& context, transport::DeadlineWheel& wheel) {
+                                              asio::io_context& context, DeadlineWheel& wheel) {
   Error last = make_error(Fault::unavailable, "no address");
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     const MonotonicTime now = std::chrono::steady_clock::now();
     if (now >= deadline) co_return make_error(Fault::timed_out, "connecting took too long");
     const bool is_last = i + 1 == addresses.size();
     const MonotonicTime until = is_last ? deadline : std::min(deadline, now + kAddressPatience);
-    Result<transport::Socket> socket = co_await connect_to(addresses[i], until, context, wheel);
+    Result<Socket> socket = co_await connect_to(addresses[i], until, context, wheel);
     if (socket) co_return ConnectedSocket{std::move(*socket), i};
     last = socket.error();
   }
@@ -78,19 +78,20 @@ struct Connector::Lookup {
   std::vector<Timer*> waiters;
 };
 
-Connector::Connector(const ServerSettings& server, ssl_ctx_st* tls, std::string tls_name, asio::io_context& context,
-                     transport::DeadlineWheel& wheel)
-    : server_(server),
+Connector::Connector(std::string host, std::uint16_t port, ssl_ctx_st* tls, std::string tls_name, asio::io_context& context,
+                     DeadlineWheel& wheel)
+    : host_(std::move(host)),
+      port_(port),
       tls_(tls),
       tls_name_(std::move(tls_name)),
       context_(context),
       wheel_(wheel),
       lookup_(std::make_shared<Lookup>(context)) {
   error_code ec;
-  const asio::ip::address address = asio::ip::make_address(server.host, ec);
+  const asio::ip::address address = asio::ip::make_address(host_, ec);
   if (!ec) {
     lookup_->is_literal = true;
-    lookup_->addresses.emplace_back(address, server.port);
+    lookup_->addresses.emplace_back(address, port_);
   }
 }
 
@@ -99,7 +100,7 @@ Connector::~Connector() { lookup_->resolver.cancel(); }
 void Connector::begin_lookup() {
   lookup_->running = true;
   // A plain handler, not a coroutine: the resolver's thread cannot be interrupted, so nobody may have to wait for it to end.
-  lookup_->resolver.async_resolve(server_.host, std::to_string(server_.port), asio::ip::resolver_base::numeric_service,
+  lookup_->resolver.async_resolve(host_, std::to_string(port_), asio::ip::resolver_base::numeric_service,
                                   [lookup = lookup_](const error_code& ec, const Resolver::results_type& results) {
                                     lookup->running = false;
                                     lookup->failure.clear();
@@ -136,7 +137,7 @@ Task<Result<void>> Connector::look_up(MonotonicTime deadline) {
   co_return make_error(Fault::not_found, "looking up the name: " + lookup->failure);
 }
 
-Task<Result<std::unique_ptr<transport::Stream>>> Connector::connect(std::chrono::milliseconds timeout) {
+Task<Result<std::unique_ptr<Stream>>> Connector::connect(std::chrono::milliseconds timeout) {
   const MonotonicTime deadline = std::chrono::steady_clock::now() + timeout;
   const Result<void> found = co_await look_up(deadline);
   if (!found) co_return found.error();
@@ -147,7 +148,7 @@ Task<Result<std::unique_ptr<transport::Stream>>> Connector::connect(std::chrono:
   Addresses& known = lookup_->addresses;
   const auto answered = std::find(known.begin(), known.end(), addresses[connected->address]);
   if (answered != known.end()) std::rotate(known.begin(), answered, answered + 1);
-  auto stream = std::make_unique<transport::Stream>(std::move(connected->socket), wheel_);
+  auto stream = std::make_unique<Stream>(std::move(connected->socket), wheel_);
   if (tls_ != nullptr) {
     stream->expire_at(deadline);
     const Result<void> secured = co_await stream->connect_tls(tls_, tls_name_);
@@ -157,4 +158,4 @@ Task<Result<std::unique_ptr<transport::Stream>>> Connector::connect(std::chrono:
   co_return stream;
 }
 
-}  // namespace sallyport::upstream
+}  // namespace sallyport::transport
