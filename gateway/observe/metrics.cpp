@@ -80,6 +80,7 @@ void add_process(Families& families, const ProcessMetrics& process) {
                gauge({}, process.start_time_seconds));
   families.add("sallyport_log_lines_lost_total", "Log lines that a full queue or a failing sink cost", MetricType::Counter,
                counter({}, process.log_lines_lost));
+  families.add("sallyport_store_up", "Whether the store can be relied on now", MetricType::Gauge, gauge({}, process.store_up ? 1 : 0));
   auto& certificates =
       families.add("sallyport_certificate_expiry_timestamp_seconds", "When a certificate ends, in Unix time", MetricType::Gauge);
   for (const auto& [name, time] : process.certificate_expiry) certificates.push_back(gauge({{"name", name}}, time));
@@ -140,6 +141,17 @@ void WorkerMetrics::connection_refused(std::string_view listener) { ++at(listene
 void WorkerMetrics::handshake_failed(std::string_view listener) { ++at(listeners_, listener).handshake_failures; }
 void WorkerMetrics::malformed_request(std::string_view fault) { ++at(malformed_, fault); }
 
+WorkerMetrics::Outcome& WorkerMetrics::StoreCommandEntry::ended(std::string_view result) {
+  for (Outcome& entry : outcomes) {
+    if (entry.result == result) return entry;
+  }
+  return outcomes.emplace_back(Outcome{std::string(result), 0});
+}
+
+void WorkerMetrics::store_command(std::string_view command, std::string_view result) { ++at(store_commands_, command).ended(result).count; }
+void WorkerMetrics::refresh(std::string_view result) { ++at(refreshes_, result); }
+void WorkerMetrics::revocation(std::string_view kind) { ++at(revocations_, kind); }
+
 void WorkerMetrics::add(const WorkerMetrics& other) {
   for (const auto& [name, theirs] : other.routes_) {
     RouteEntry& ours = at(routes_, name);
@@ -155,6 +167,16 @@ void WorkerMetrics::add(const WorkerMetrics& other) {
     ours.handshake_failures += theirs.handshake_failures;
   }
   for (const auto& [fault, count] : other.malformed_) at(malformed_, fault) += count;
+  for (const auto& [command, theirs] : other.store_commands_) {
+    StoreCommandEntry& ours = at(store_commands_, command);
+    for (const Outcome& entry : theirs.outcomes) ours.ended(entry.result).count += entry.count;
+  }
+  for (const auto& [result, count] : other.refreshes_) at(refreshes_, result) += count;
+  for (const auto& [kind, count] : other.revocations_) at(revocations_, kind) += count;
+  session_cache_hits += other.session_cache_hits;
+  session_cache_misses += other.session_cache_misses;
+  session_cache_invalidations += other.session_cache_invalidations;
+  live_exchanges += other.live_exchanges;
   token_cache_hits += other.token_cache_hits;
   token_cache_misses += other.token_cache_misses;
   token_cache_entries += other.token_cache_entries;
@@ -201,6 +223,21 @@ std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) 
                counter({}, sum.token_cache_misses));
   families.add("sallyport_token_cache_entries", "Verified tokens remembered", MetricType::Gauge,
                gauge({}, static_cast<double>(sum.token_cache_entries)));
+  auto& commands = families.add("sallyport_store_commands_total", "Questions to the store by command and result", MetricType::Counter);
+  for (const auto& [command, entry] : sum.store_commands_) {
+    for (const auto& [result, count] : entry.outcomes) commands.push_back(counter({{"command", command}, {"result", result}}, count));
+  }
+  families.add("sallyport_session_cache_hits_total", "Sessions answered from memory", MetricType::Counter,
+               counter({}, sum.session_cache_hits));
+  families.add("sallyport_session_cache_misses_total", "Sessions that the store was asked for", MetricType::Counter,
+               counter({}, sum.session_cache_misses));
+  families.add("sallyport_session_cache_invalidations_total", "Remembered sessions that were forgotten because they changed",
+               MetricType::Counter, counter({}, sum.session_cache_invalidations));
+  auto& refreshes = families.add("sallyport_refresh_total", "Refresh tokens presented, by result", MetricType::Counter);
+  for (const auto& [result, count] : sum.refreshes_) refreshes.push_back(counter({{"result", result}}, count));
+  auto& revocations = families.add("sallyport_revocations_total", "Revocations asked for here, by kind", MetricType::Counter);
+  for (const auto& [kind, count] : sum.revocations_) revocations.push_back(counter({{"kind", kind}}, count));
+  families.add("sallyport_live_exchanges", "Requests under way", MetricType::Gauge, gauge({}, static_cast<double>(sum.live_exchanges)));
   return families.text();
 }
 

@@ -38,10 +38,18 @@ class WorkerMetrics {
   void connection_refused(std::string_view listener);  // over the cap
   void handshake_failed(std::string_view listener);
   void malformed_request(std::string_view fault);
+  // A question to the store. `result`: ok, error, timeout (it may have happened), unavailable (it was not sent).
+  void store_command(std::string_view command, std::string_view result);
+  void refresh(std::string_view result);  // what became of a refresh token
+  void revocation(std::string_view kind);
 
   std::uint64_t token_cache_hits = 0;
   std::uint64_t token_cache_misses = 0;
   std::uint64_t token_cache_entries = 0;
+  std::uint64_t session_cache_hits = 0;
+  std::uint64_t session_cache_misses = 0;
+  std::uint64_t session_cache_invalidations = 0;
+  std::int64_t live_exchanges = 0;  // requests under way now
 
   void add(const WorkerMetrics& other);
 
@@ -86,7 +94,19 @@ class WorkerMetrics {
   Table<RouteEntry> routes_;
   Table<DurationHistogram> upstreams_;
   Table<ListenerEntry> listeners_;
+  struct Outcome {
+    std::string result;
+    std::uint64_t count = 0;
+  };
+  struct StoreCommandEntry {
+    std::vector<Outcome> outcomes;
+    Outcome& ended(std::string_view result);
+  };
+
   Table<std::uint64_t> malformed_;
+  Table<StoreCommandEntry> store_commands_;
+  Table<std::uint64_t> refreshes_;
+  Table<std::uint64_t> revocations_;
 };
 
 // What is known once per process.
@@ -96,6 +116,7 @@ struct ProcessMetrics {
   std::uint64_t log_lines_lost = 0;
   std::vector<std::pair<std::string, double>> certificate_expiry;  // name -> Unix time
   std::map<std::string, std::uint64_t> config_reloads;             // result -> count
+  bool store_up = false;
 };
 
 // Prometheus text exposition format 0.0.4, of prometheus-cpp's serializer.

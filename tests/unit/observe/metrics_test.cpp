@@ -121,6 +121,51 @@ TEST(WorkerMetrics, ExposesWhatEachCallCounts) {
   }
 }
 
+TEST(WorkerMetrics, ExposesTheStoreTheSessionsAndTheTokens) {
+  WorkerMetrics metrics;
+  metrics.store_command("find_session", "ok");
+  metrics.store_command("find_session", "ok");
+  metrics.store_command("find_session", "timeout");
+  metrics.refresh("rotated");
+  metrics.revocation("subject");
+  metrics.session_cache_hits = 3;
+  metrics.session_cache_misses = 2;
+  metrics.session_cache_invalidations = 1;
+  metrics.live_exchanges = 4;
+  ProcessMetrics info = process();
+  EXPECT_THAT(exposition(info, metrics), HasSubstr("sallyport_store_up 0\n"));
+  info.store_up = true;
+  const std::string text = exposition(info, metrics);
+  for (const std::string_view line :
+       {"sallyport_store_up 1", "sallyport_store_commands_total{command=\"find_session\",result=\"ok\"} 2",
+        "sallyport_store_commands_total{command=\"find_session\",result=\"timeout\"} 1", "sallyport_refresh_total{result=\"rotated\"} 1",
+        "sallyport_revocations_total{kind=\"subject\"} 1", "sallyport_session_cache_hits_total 3", "sallyport_session_cache_misses_total 2",
+        "sallyport_session_cache_invalidations_total 1", "sallyport_live_exchanges 4"}) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+}
+
+TEST(WorkerMetrics, AddsUpTheStoreTheSessionsAndTheTokensOfTheWorkers) {
+  WorkerMetrics worker;
+  worker.store_command("find_session", "ok");
+  worker.refresh("reused");
+  worker.revocation("family");
+  worker.session_cache_hits = 1;
+  worker.session_cache_misses = 2;
+  worker.session_cache_invalidations = 3;
+  worker.live_exchanges = 4;
+  WorkerMetrics sum;
+  sum.add(worker);
+  sum.add(worker);
+  const std::string text = exposition(process(), sum);
+  for (const std::string_view line :
+       {"sallyport_store_commands_total{command=\"find_session\",result=\"ok\"} 2", "sallyport_refresh_total{result=\"reused\"} 2",
+        "sallyport_revocations_total{kind=\"family\"} 2", "sallyport_session_cache_hits_total 2", "sallyport_session_cache_misses_total 4",
+        "sallyport_session_cache_invalidations_total 6", "sallyport_live_exchanges 8"}) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+}
+
 TEST(WorkerMetrics, LeavesOutFamiliesWithoutASample) {
   const std::string text = exposition(process(), WorkerMetrics());
   EXPECT_THAT(text, Not(HasSubstr("sallyport_requests_total")));
@@ -194,6 +239,9 @@ void one_of_each(WorkerMetrics& metrics) {
   metrics.connection_refused(kLong);
   metrics.handshake_failed(kLong);
   metrics.malformed_request(kLong);
+  metrics.store_command(kLong, "ok");
+  metrics.refresh(kLong);
+  metrics.revocation(kLong);
 }
 
 TEST(WorkerMetrics, AllocatesNothingOnceTheLabelsAreKnown) {
