@@ -23,6 +23,7 @@ build=(
   "libcli11-dev: the command line"
   "libmimalloc-dev: the allocator"
   "libhiredis-dev: the codec of the Redis protocol"
+  "libsqlite3-dev: the embedded store's file"
   "prometheus-cpp-dev: the metrics' text form"
   "libgtest-dev: unit tests"
   "libgmock-dev: unit tests"
@@ -32,6 +33,9 @@ test=(
   "python3: journey and wire tests, and the demo's echo service"
   "python3-yaml: reads the published desync cases"
   "curl: the tour"
+  "redis-server: the shared store; started by the tests on ports of their own"
+  "nodejs: the express application of the journey over foreign sessions"
+  "npm: its packages"
   "openssl: test certificates and independently signed tokens"
 )
 load=(
@@ -50,7 +54,14 @@ clang=(
 
 usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-is_installed() { [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]; }
+# Node.js comes from elsewhere on many machines, and Debian's packages of it would not fit beside that one.
+is_installed() {
+  case $1 in
+    nodejs) command -v node >/dev/null && return ;;
+    npm) command -v npm >/dev/null && return ;;
+  esac
+  [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
+}
 
 as_root() {
   if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
@@ -88,7 +99,7 @@ if [[ $EUID -ne 0 ]]; then
   echo "(through sudo, because you are not root)"
 fi
 
-# Debian starts a service when its package is installed. HAProxy and nginx are only wanted as programs, so for the time of the
+# Debian starts a service when its package is installed. HAProxy, nginx and Redis are only wanted as programs, so for the time of the
 # installation a policy says no; an administrator's own policy stays as it is.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -107,7 +118,7 @@ fi
 rm -f "$log"
 
 # Nor at the next boot.
-for service in haproxy nginx; do
+for service in haproxy nginx redis-server; do
   if [[ " ${missing[*]} " == *" $service"* && -d /run/systemd/system ]]; then
     as_root systemctl disable --quiet "$service" || true
   fi

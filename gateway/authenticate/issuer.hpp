@@ -33,6 +33,7 @@ struct IssuerSettings {
 struct Issuer {
   IssuerSettings settings;
   std::shared_ptr<const KeySet> keys;
+  bool is_edge = false;  // ourselves: `sid` is the handle of a family, and an expired token in the cookie may be refreshed
 };
 using IssuerPtr = std::shared_ptr<const Issuer>;
 

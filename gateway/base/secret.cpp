@@ -95,6 +95,19 @@ Sha256 sha256(std::string_view bytes) {
   return digest;
 }
 
+Sha256 hmac_sha256(const Secret& key, std::string_view bytes) {
+  if (key.empty()) throw std::invalid_argument("an HMAC needs a key");
+  Sha256 tag;
+  std::size_t size = 0;
+  const std::span<const unsigned char> secret = key.reveal();
+  if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, secret.data(), secret.size(),
+                reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), tag.data(), tag.size(), &size) == nullptr ||
+      size != tag.size()) {
+    throw std::runtime_error("HMAC-SHA256 failed");
+  }
+  return tag;
+}
+
 Result<Secret> read_secret_file(const std::string& path, std::size_t bytes_max) {
   if (path.find('\0') != std::string::npos) return make_error(Fault::not_found, "a file name cannot hold NUL");
   // Without O_NONBLOCK the opening of a FIFO would wait for a writer.

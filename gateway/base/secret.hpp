@@ -43,6 +43,8 @@ void fill_random(std::span<unsigned char> out);
 
 using Sha256 = std::array<unsigned char, 32>;
 [[nodiscard]] Sha256 sha256(std::string_view bytes);
+// RFC 2104. Throws std::invalid_argument for an empty key: everybody knows that one.
+[[nodiscard]] Sha256 hmac_sha256(const Secret& key, std::string_view bytes);
 
 // Reads a secret file (DESIGN §3.5): raw bytes, one trailing newline removed, at most `bytes_max`.
 // Fault::not_found, unavailable (unreadable, a directory), too_large, malformed (empty).

@@ -38,6 +38,8 @@ struct IdentityFacts {
   std::optional<WallTime> issued_at;
   std::optional<WallTime> authenticated_at;  // `auth_time`
   std::string token_id;                // `jti`; empty when absent
+  std::string session;                 // of a session: its handle; of a foreign one: "<name>:" and the SHA-256 of its id in hex
+  std::string family;                  // of an access token of ours: its family's handle
 };
 
 // Immutable and shared: a warm request takes a reference, never a copy.

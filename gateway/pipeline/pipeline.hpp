@@ -4,11 +4,15 @@
 #include <memory>
 #include <vector>
 
-#include "authenticate/jwt_authenticator.hpp"
+#include "authenticate/authenticator.hpp"
 #include "http/exchange.hpp"
+#include "issue/revoker.hpp"
+#include "issue/session_issuer.hpp"
+#include "issue/token_pairs.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "observe/trace_context.hpp"
+#include "pipeline/live_exchanges.hpp"
 #include "pipeline/request_log.hpp"
 #include "pipeline/respond.hpp"
 #include "pipeline/snapshot.hpp"
@@ -26,7 +30,11 @@ class Pipeline final : public http::RequestHandler {
  public:
   // What one worker lends to its pipeline; all of it outlives the pipeline.
   struct Surroundings {
-    authenticate::VerifiedTokenCache& token_cache;
+    authenticate::Authenticator& authenticator;
+    issue::SessionIssuer& session_issuer;
+    issue::TokenPairs& token_pairs;
+    issue::Revoker& revoker;
+    LiveExchanges& live_exchanges;
     observe::WorkerMetrics& metrics;
     observe::WorkerLog& access_log;
     observe::WorkerLog& audit_log;
@@ -50,7 +58,7 @@ class Pipeline final : public http::RequestHandler {
   // Buffers for outbound heads: as many as there are requests under way, used again and again.
   class HeadBuffer;
 
-  authenticate::JwtAuthenticator authenticator_;
+  authenticate::Authenticator& authenticator_;
   RequestLog log_;
   const Clock& clock_;
   observe::IdGenerator ids_;

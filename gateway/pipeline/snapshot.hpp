@@ -8,11 +8,17 @@
 
 #include "authenticate/credentials.hpp"
 #include "authorize/authorizer.hpp"
+#include "authorize/csrf.hpp"
 #include "identity/outbound_request.hpp"
 #include "identity/owned_names.hpp"
+#include "issue/edge_keys.hpp"
+#include "issue/revoker.hpp"
 #include "route/route_table.hpp"
 
 namespace sallyport::pipeline {
+
+// What a 2xx answer with X-Auth-Establish makes on a route (DESIGN §3.3).
+enum class Establish : unsigned char { nothing, session, tokens };
 
 struct Route {
   std::string name;
@@ -21,6 +27,8 @@ struct Route {
   authenticate::CredentialPlan credentials;
   authorize::RoutePolicy policy;
   identity::OutboundPlan outbound;
+  authorize::CsrfPolicy csrf;
+  Establish establish = Establish::nothing;
   std::size_t upstream = 0;  // index into the worker's upstreams, in the order of the configuration
 };
 
@@ -30,7 +38,11 @@ struct Snapshot {
   identity::OwnedNames owned_names;
   std::vector<authenticate::IssuerPtr> issuers;
   std::vector<std::string> upstream_names;
-  authenticate::CredentialPlan any_credential;  // every issuer: for GET /.gateway/session
+  authenticate::CredentialPlan any_credential;  // every issuer and sessions: for GET /.gateway/session
+  authenticate::SessionSettingsPtr sessions;    // never null
+  issue::EdgeKeysPtr edge;                      // null without `tokens`
+  std::vector<std::string> our_cookies;         // that we set: session, access, refresh; an upstream may not set them
+  issue::RevocationTimes revocation_times;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/byte_buffer.hpp"
 #include "base/task.hpp"
@@ -26,6 +28,7 @@ enum class ForwardStatus : std::uint8_t {
   timed_out,       // 504
   body_refused,    // the client's body was at fault; `body` says how (400, 408, 413) — the upstream's request was not completed
   client_gone,     // nobody is left to answer
+  withheld,        // the interceptor keeps the answer for itself: nothing went downstream
 };
 
 struct ForwardResult {
@@ -34,13 +37,49 @@ struct ForwardResult {
   int upstream_status = 0;                    // of the final head; 0 when there was none
   std::chrono::microseconds upstream_time{};  // from the first byte sent to the answer's head
   std::string_view server;                    // authority of the server that was asked last; lives as long as the Upstream
+  bool established_unasked = false;           // an X-Auth-Establish was removed from an answer that nobody intercepts
   std::string_view detail;                    // static text or a view that lives as long as the Upstream; for our log
 };
 
-// What is added to or taken from every answer.
+// Looks at an answer between its arrival and its way down.
+class AnswerInterceptor {
+ public:
+  virtual ~AnswerInterceptor() = default;
+  // Once, with the final head, X-Auth-Establish included; may take its time. True: relay the answer, with `add` added. False: nothing is
+  // relayed, the upstream's body is dropped, and whoever called forward() answers (ForwardStatus::withheld). The fields' views outlive the
+  // exchange's answer.
+  [[nodiscard]] virtual Task<bool> on_answer(const http::ResponseHead& head, std::vector<http::Field>& add) = 0;
+};
+
+// Ends a forwarding from outside, on the same thread: the client is cut off and the upstream's connection given up. One per request.
+class Interruption {
+ public:
+  // By whoever wants it to end. Harmless when nothing goes on.
+  void fire() noexcept {
+    fired_ = true;
+    if (act_ != nullptr) act_(owner_);
+  }
+  [[nodiscard]] bool fired() const noexcept { return fired_; }
+  // By the forwarding: what ends it, for as long as it goes on; nullptr takes it back.
+  void arm(void (*act)(void* owner) noexcept, void* owner) noexcept {
+    act_ = act;
+    owner_ = owner;
+  }
+
+ private:
+  void (*act_)(void* owner) noexcept = nullptr;
+  void* owner_ = nullptr;
+  bool fired_ = false;
+};
+
+// What is added to or taken from an answer.
 struct AnswerPolicy {
-  std::string_view request_id;  // sent as X-Request-Id
-  bool drop_establish = true;   // X-Auth-Establish never reaches the client
+  std::string_view request_id;                  // sent as X-Request-Id
+  bool drop_establish = true;                   // X-Auth-Establish never reaches the client
+  std::span<const http::Field> add;             // our own fields (Set-Cookie of a refresh); views outlive the answer
+  std::span<const std::string> our_cookies;     // an upstream's Set-Cookie of one of these names is dropped (hazards F12)
+  AnswerInterceptor* interceptor = nullptr;
+  Interruption* interruption = nullptr;
 };
 
 // Belongs to one worker. Outlives its exchanges: held by shared_ptr in the worker's table, so that a reload can replace it.

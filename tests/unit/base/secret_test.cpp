@@ -117,6 +117,17 @@ TEST(Secret, LeavesNothingBehindWhenMoved) {
 static_assert(!std::is_copy_constructible_v<Secret> && !std::is_copy_assignable_v<Secret>);
 static_assert(!std::is_convertible_v<Secret, std::string_view> && !std::is_convertible_v<std::string, Secret>);
 
+// RFC 4231 §4.3 (test case 2).
+TEST(HmacSha256, GivesThePublishedValue) {
+  const Sha256 tag = hmac_sha256(Secret("Jefe"s), "what do ya want for nothing?");
+  EXPECT_EQ(hex_encode({reinterpret_cast<const char*>(tag.data()), tag.size()}),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(HmacSha256, RefusesTheEmptyKeyThatEverybodyKnows) {
+  EXPECT_THROW((void)hmac_sha256(Secret(), "text"), std::invalid_argument);
+}
+
 TEST(ConstantTime, ComparesWholeValues) {
   EXPECT_TRUE(equal_in_constant_time("", ""));
   EXPECT_TRUE(equal_in_constant_time("abc", "abc"));

@@ -1,0 +1,42 @@
+// A request's credential -> Authentication, whatever its kind. One per worker.
+#pragma once
+
+#include <optional>
+
+#include "authenticate/credentials.hpp"
+#include "authenticate/jwt_authenticator.hpp"
+#include "authenticate/session_authenticator.hpp"
+
+namespace sallyport::authenticate {
+
+struct Authentication {
+  identity::AuthOutcome outcome = identity::NotPresented{};
+  // The credential came in a cookie: a page of another site may have made the browser send it (CSRF).
+  bool by_cookie = false;
+  // Nothing was presented, or it was the access cookie of ours and good but for its age; and the plan takes our access cookie. A refresh
+  // cookie may stand in for it.
+  bool may_refresh = false;
+};
+
+class Authenticator {
+ public:
+  // Both outlive *this.
+  Authenticator(JwtAuthenticator& tokens, SessionAuthenticator& sessions) : tokens_(tokens), sessions_(sessions) {}
+
+  // Decides from memory. nullopt: the store must be asked, by ask() with the same arguments.
+  [[nodiscard]] std::optional<Authentication> try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now);
+  // `request` and `plan` outlive the call.
+  [[nodiscard]] Task<Authentication> ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now);
+
+  [[nodiscard]] JwtAuthenticator& tokens() noexcept { return tokens_; }
+  [[nodiscard]] SessionAuthenticator& sessions() noexcept { return sessions_; }
+
+ private:
+  JwtAuthenticator& tokens_;
+  SessionAuthenticator& sessions_;
+};
+
+// What a double-submit CSRF token is bound to: the session, the family of an edge token, else issuer and subject.
+[[nodiscard]] std::string csrf_binding(const identity::IdentityFacts& facts);
+
+}  // namespace sallyport::authenticate

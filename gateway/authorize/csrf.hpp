@@ -1,0 +1,35 @@
+// Cross-site request forgery: whether a browser was made to send this (DESIGN §2.3 `csrf`; OWASP CSRF). Pure.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/exchange.hpp"
+
+namespace sallyport::authorize {
+
+// Of a route, compiled. Our own endpoints that change something have the default.
+struct CsrfPolicy {
+  bool off = false;
+  std::vector<std::string> allowed_origins;  // beside the request's own: "https://app.example.com", lower case, default port left out
+};
+
+enum class CsrfVerdict : unsigned char {
+  not_needed,   // a safe method
+  same_origin,  // Sec-Fetch-Site: same-origin or none, or Origin is ours or allowed
+  token,        // neither was sent, and X-CSRF-Token is the one
+  refused,
+};
+
+// For a request that a cookie authenticated; requests with a bearer token are exempt and must not be asked about.
+// Sec-Fetch-Site decides where it stands (once; same-site and cross-site only with an allowed Origin); then Origin (once; `null` never);
+// then the token. Own origin: scheme, host and port by which the client reached us; on a listener without TLS either scheme, because TLS
+// may end in front of it. `is_token` is asked at most once.
+[[nodiscard]] CsrfVerdict check_csrf(const http::RequestHead& request, const http::Peer& peer, const CsrfPolicy& policy,
+                                     const std::function<bool(std::string_view token)>& is_token);
+// An allowed origin as it is configured -> as it is compared. Fault::malformed: no scheme://host[:port].
+[[nodiscard]] Result<std::string> parse_origin(std::string_view text);
+
+}  // namespace sallyport::authorize
