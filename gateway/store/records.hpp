@@ -77,7 +77,8 @@ struct Rotation {
   enum class Outcome : std::uint8_t {
     rotated,   // it was the good one and is spent now; `family` is the next generation
     repeated,  // it was the one before, within the reuse window: `family` is the same successor as before, nothing changed
-    reused,    // spent before that, or never given out: the family is revoked now, by this very call
+    reused,    // spent before that, or never given out: the family is ended by this very call, and its revocation (Kind::family) kept
+               // and broadcast as by revoke(), for StoreSettings::revocations_kept; `family` is what it was
     gone,      // unknown, expired, or revoked already; `family` is empty
   } outcome = Outcome::gone;
   Family family;

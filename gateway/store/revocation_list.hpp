@@ -28,11 +28,11 @@ class RevocationList {
   // What a credential shows of itself. Whatever it does not show (empty, nullopt) cannot be matched by it, except that a credential
   // without issued_at counts as issued before everything.
   struct Credential {
-    std::string_view subject;
-    std::string_view token_id;
-    std::string_view session;  // handle
-    std::string_view family;   // handle
-    std::optional<WallTime> issued_at;
+    std::string_view subject = {};
+    std::string_view token_id = {};
+    std::string_view session = {};  // handle
+    std::string_view family = {};   // handle
+    std::optional<WallTime> issued_at = {};
     // Whether issued_at is in whole seconds (a JWT's iat): then a token of the very second of the revocation is revoked too.
     bool in_whole_seconds = false;
   };
