@@ -50,7 +50,8 @@ def run_command(*arguments, stdin: str | None = None, environment: dict | None =
 class Gateway:
     """One process. `configuration` and `policies` are plain data: JSON is YAML."""
 
-    def __init__(self, folder: pathlib.Path, configuration: dict, policies: dict, open_files: int | None = None):
+    def __init__(self, folder: pathlib.Path, configuration: dict, policies: dict, open_files: int | None = None,
+                 wait_for: str = "/readyz"):
         self.folder, self._open_files = folder, open_files
         self.config_file = folder / "gateway.yaml"
         self.config_file.write_text(json.dumps(configuration, indent=1))
@@ -58,10 +59,14 @@ class Gateway:
         self.output_file = folder / "output.log"
         admin_host, _, admin_port = configuration["admin"]["address"].rpartition(":")
         self.admin = (admin_host, int(admin_port))
+        self.addresses = {}  # a listener's name -> where it listens
+        for listener in configuration["listeners"]:
+            host, _, port = listener["address"].rpartition(":")
+            self.addresses[listener["name"]] = (host, int(port))
         self.process: subprocess.Popen | None = None
-        self.start()
+        self.start(wait_for)
 
-    def start(self) -> None:
+    def start(self, wait_for: str = "/readyz") -> None:
         with open(self.output_file, "ab") as output:
             command = [str(BINARY), "run", "--config", str(self.config_file)]
             if self._open_files:
@@ -71,11 +76,11 @@ class Gateway:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the gateway ended with {self.process.returncode}:\n{self.output()}")
-            if self.admin_status("/readyz") == 200:
+            if self.admin_status(wait_for) == 200:
                 return
             time.sleep(0.02)
         self.kill()
-        raise AssertionError(f"the gateway is not ready:\n{self.output()}")
+        raise AssertionError(f"the gateway does not answer {wait_for} with 200:\n{self.output()}")
 
     def admin_request(self, path: str, method: str = "GET", data: bytes | None = None, headers: dict | None = None
                       ) -> tuple[int, bytes, dict]:
@@ -187,7 +192,7 @@ class Stand:
     """An oracle, keys, certificates, and a gateway in front. `change(configuration, policies)` may alter the usual configuration, and
     `self.folder`, `self.oracle` and the keys exist when it is called."""
 
-    def __init__(self, change=None, oracle: Oracle | None = None, open_files: int | None = None):
+    def __init__(self, change=None, oracle: Oracle | None = None, open_files: int | None = None, wait_for: str = "/readyz"):
         self._temporary = tempfile.TemporaryDirectory(prefix="sallyport-test-")
         self.folder = pathlib.Path(self._temporary.name)
         self.oracle = oracle or Oracle()
@@ -195,10 +200,24 @@ class Stand:
         self._make_certificates()
         self.tls_port, self.plain_port, admin_port, self.closed_port = (free_port() for _ in range(4))
         self.tls_address, self.plain_address = ("127.0.0.1", self.tls_port), ("127.0.0.1", self.plain_port)
-        configuration, policies = self._configuration(admin_port), {"version": 1, "routes": copy.deepcopy(ROUTES)}
+        self.configuration, self.policies = self._configuration(admin_port), {"version": 1, "routes": copy.deepcopy(ROUTES)}
         if change:
-            change(self, configuration, policies)
-        self.gateway = Gateway(self.folder, configuration, policies, open_files)
+            change(self, self.configuration, self.policies)
+        self.gateway = Gateway(self.folder, self.configuration, self.policies, open_files, wait_for)
+        self.gateways = [self.gateway]
+
+    def add_gateway(self, name: str = "second", change=None) -> Gateway:
+        """Another replica: the same configuration, with ports, logs and (where the store is a file) a store of its own."""
+        folder = self.folder / name
+        folder.mkdir()
+        (folder / "keys").symlink_to(self.folder / "keys")
+        configuration = copy.deepcopy(self.configuration)
+        for place in (*configuration["listeners"], configuration["admin"]):
+            place["address"] = f"127.0.0.1:{free_port()}"
+        if change:
+            change(configuration)
+        self.gateways.append(Gateway(folder, configuration, self.policies))
+        return self.gateways[-1]
 
     def _make_keys(self) -> None:
         folder = self.folder / "keys"
@@ -248,10 +267,11 @@ class Stand:
     def client_context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.authority.certificate))
 
-    def connect(self, tls: bool = True, **options) -> Connection:
+    def connect(self, tls: bool = True, gateway: Gateway | None = None, **options) -> Connection:
+        addresses = (gateway or self.gateway).addresses
         if tls:
-            return Connection(self.tls_address, self.client_context(), **options)
-        return Connection(self.plain_address, **options)
+            return Connection(addresses["tls"], self.client_context(), **options)
+        return Connection(addresses["plain"], **options)
 
     def token(self, issuer: str = "https://issuer.test", **claims) -> str:
         """A good token of the named issuer, with these claims."""
@@ -260,7 +280,9 @@ class Stand:
 
     def stop(self) -> None:
         try:
-            self.gateway.stop()
+            with contextlib.ExitStack() as stops:
+                for gateway in self.gateways:
+                    stops.callback(gateway.stop)
         finally:
             self.oracle.close()
             self._temporary.cleanup()
@@ -270,6 +292,7 @@ class GatewayCase(unittest.TestCase):
     """Tests that share one stand. Override `change` to alter its configuration."""
     maxDiff = None
     open_files: int | None = None
+    wait_for = "/readyz"  # of the admin listener, before the first test
     stand: Stand
 
     @classmethod
@@ -282,7 +305,7 @@ class GatewayCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.stand = Stand(cls.change, cls.make_oracle(), cls.open_files)
+        cls.stand = Stand(cls.change, cls.make_oracle(), cls.open_files, cls.wait_for)
         cls.gateway, cls.oracle = cls.stand.gateway, cls.stand.oracle
 
     @classmethod
@@ -293,7 +316,8 @@ class GatewayCase(unittest.TestCase):
         self.oracle.reset()
 
     def tearDown(self) -> None:
-        self.assertTrue(self.gateway.alive, f"the gateway died:\n{self.gateway.output()[-8000:]}")
+        for gateway in self.stand.gateways:
+            self.assertTrue(gateway.alive, f"the gateway died:\n{gateway.output()[-8000:]}")
 
     # ---- asking ------------------------------------------------------------------------------------------------------------------
 

@@ -203,6 +203,20 @@ def request(method: str, target: str, *headers: str, body: bytes | None = None, 
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
 
+def ask_together(addresses: list, requests: list[bytes]) -> list[Response]:
+    """Each request on a connection of its own to the address at its place (they take turns); all are sent before any answer is read."""
+    connections = []
+    try:
+        for number in range(len(requests)):
+            connections.append(Connection(addresses[number % len(addresses)], timeout=60))
+        for connection, data in zip(connections, requests):
+            connection.send(data)
+        return [connection.read_response(data.split(b" ", 1)[0].decode()) for connection, data in zip(connections, requests)]
+    finally:
+        for connection in connections:
+            connection.close()
+
+
 def chunked(*pieces: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 

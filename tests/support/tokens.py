@@ -49,6 +49,64 @@ def _raw_from_der(der: bytes, width: int) -> bytes:
     return b"".join(number.to_bytes(width, "big") for number in numbers)
 
 
+def _der_from_raw(raw: bytes) -> bytes:
+    """ECDSA-Sig-Value from R || S."""
+    numbers = b""
+    for half in (raw[:len(raw) // 2], raw[len(raw) // 2:]):
+        number = half.lstrip(b"\0") or b"\0"
+        if number[0] & 0x80:
+            number = b"\0" + number
+        numbers += bytes([2, len(number)]) + number
+    return b"\x30" + (b"\x81" if len(numbers) > 127 else b"") + bytes([len(numbers)]) + numbers
+
+
+def _der_length(size: int) -> bytes:
+    if size < 128:
+        return bytes([size])
+    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([0x80 | len(digits)]) + digits
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    return bytes([tag]) + _der_length(len(content)) + content
+
+
+def public_key_der(jwk: dict) -> bytes:
+    """SubjectPublicKeyInfo of a public JWK."""
+    if jwk["kty"] == "EC":
+        curves = {"P-256": "06082a8648ce3d030107", "P-384": "06052b81040022", "P-521": "06052b81040023"}
+        algorithm = _der(0x30, bytes.fromhex("06072a8648ce3d0201" + curves[jwk["crv"]]))
+        return _der(0x30, algorithm + _der(3, b"\0\4" + decode(jwk["x"]) + decode(jwk["y"])))
+    if jwk["kty"] == "OKP":
+        return bytes.fromhex("302a300506032b6570032100") + decode(jwk["x"])
+    integers = b"".join(_der(2, (b"\0" if number[0] & 0x80 else b"") + number) for number in (decode(jwk["n"]), decode(jwk["e"])))
+    return _der(0x30, bytes.fromhex("300d06092a864886f70d0101010500") + _der(3, b"\0" + _der(0x30, integers)))
+
+
+def verify(token: str, keys: list[dict]) -> tuple[dict, dict]:
+    """The header and the claims of a compact JWS that the openssl command finds signed by the key of its kid; AssertionError otherwise."""
+    header, claims = (json.loads(decode(part)) for part in token.split(".")[:2])
+    signing_input, _, signature = token.rpartition(".")
+    fitting = [key for key in keys if key.get("kid") == header.get("kid")]
+    assert len(fitting) == 1, f"{len(fitting)} keys of the kid {header.get('kid')!r}"
+    algorithm, raw = header["alg"], decode(signature)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for file, content in (("key", public_key_der(fitting[0])), ("data", signing_input.encode()),
+                              ("signature", _der_from_raw(raw) if algorithm.startswith("ES") else raw)):
+            (folder / file).write_bytes(content)
+        openssl("pkey", "-pubin", "-inform", "DER", "-in", folder / "key", "-out", folder / "pem")
+        if algorithm == "EdDSA":
+            result = openssl("pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", folder / "pem", "-in", folder / "data",
+                             "-sigfile", folder / "signature")
+        else:
+            padding = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"] if algorithm.startswith("PS") else []
+            result = openssl("dgst", f"-sha{algorithm[2:]}", "-verify", folder / "pem", *padding, "-signature", folder / "signature",
+                             folder / "data")
+    assert b"erified" in result, result
+    return header, claims
+
+
 class Key:
     """One signing key. `algorithm` is what it signs by default; an RSA key can sign RS and PS alike."""
 
