@@ -63,7 +63,7 @@ struct Family {
   Json claims;
   std::uint64_t generation = 0;  // of the refresh token that is good now; the first is 1
   WallTime started_at{};
-  WallTime rotated_at{};                       // when this generation began
+  WallTime rotated_at{};                     // when this generation began
   std::chrono::milliseconds refresh_left{};  // of this generation's refresh token, never beyond the family's end
 };
 

@@ -639,11 +639,15 @@ TEST_P(StoreContract, AStoreMayBeDestroyedWithCallsUnderWay) {
   here().detach();
   for (auto& rotation : rotations) {
     const auto outcome = rotation.get();  // every call ends
-    if (outcome) EXPECT_EQ(outcome->family.generation, 2U);
+    if (outcome) {
+      EXPECT_EQ(outcome->family.generation, 2U);
+    }
   }
   for (auto& look : looks) {
     const auto found = look.get();
-    if (found) EXPECT_FALSE(found->has_value());
+    if (found) {
+      EXPECT_FALSE(found->has_value());
+    }
   }
   EXPECT_EQ(rotate(there(), key_of("f"), 2, {hours(1), hours(1)})->outcome, Rotation::Outcome::rotated) << "for others it goes on";
 }
