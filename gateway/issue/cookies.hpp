@@ -10,7 +10,8 @@
 
 namespace sallyport::issue {
 
-// Without max_age the cookie ends with the browser. `name` is a token, `value` of base64url characters and dots.
+// Without max_age the cookie ends with the browser. `name` is a token, `value` of base64url characters and dots: std::invalid_argument
+// otherwise, because either could end the field or add an attribute.
 [[nodiscard]] std::string set_cookie(std::string_view name, std::string_view value, authenticate::SameSite same_site,
                                      std::optional<std::chrono::seconds> max_age);
 // Makes the browser drop it.

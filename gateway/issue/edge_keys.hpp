@@ -30,7 +30,8 @@ struct TokenSettings {
 class EdgeKeys {
  public:
   // `private_jwks`: the first key signs, all verify. Fault::malformed: no private JWK Set; secrets (HS*) in it; a key without a kid where
-  // there are several. Every key must be ES256/384/512, RS/PS256.., or EdDSA.
+  // there are several; a key that is too weak to verify with; no issuer or no audience. Every key must be ES256/384/512, RS/PS256.., or
+  // EdDSA.
   [[nodiscard]] static Result<std::shared_ptr<const EdgeKeys>> create(TokenSettings settings, std::string_view private_jwks,
                                                                       std::vector<std::string>& warnings);
 

@@ -22,7 +22,8 @@ class SessionIssuer {
   // Always a new id. Fault::unavailable also while the keys are not known yet.
   [[nodiscard]] Task<Result<IssuedSession>> begin(Principal principal, authenticate::SessionSettingsPtr settings);
   // The session behind a cookie's value: deletes it and broadcasts its revocation, so that open answers end too. False: there was none, or
-  // the value is not ours.
+  // the value is not ours. In this order, so that replayed cookies of ended sessions broadcast nothing; whatever fails after the deletion,
+  // the session is refused. An error: it may live; ask again.
   [[nodiscard]] Task<Result<bool>> end(std::string cookie_value, authenticate::SessionSettingsPtr settings);
   [[nodiscard]] Task<Result<bool>> end_by_handle(std::string handle, authenticate::SessionSettingsPtr settings);
 

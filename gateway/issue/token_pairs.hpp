@@ -18,14 +18,16 @@ namespace sallyport::issue {
 struct TokenPair {
   std::string access;
   std::string refresh;
-  std::chrono::seconds access_left{};   // from now; > 0
+  std::chrono::seconds access_left{};  // from now; > 0
   std::chrono::seconds refresh_left{};
   std::string subject;
   std::string family;  // handle
+  std::string scope;   // as the access token says it; empty: the claim is not there
 };
 using TokenPairPtr = std::shared_ptr<const TokenPair>;
 
-// A refresh token that is not (any more) good: 400 invalid_grant. `reason` is one of: malformed, gone, reused, revoked.
+// A refresh token that is not (any more) good: 400 invalid_grant. `reason` is one of: malformed, gone, reused, revoked. Of several who
+// present the same reused token at once, one hears `reused` and the others `gone`, as they would one after the other.
 struct RefreshRefused {
   std::string_view reason;  // static
   std::string family;       // handle, where the token was ours
@@ -37,11 +39,14 @@ struct RefreshUnavailable {  // 503; nothing was spent, or a retry within the re
 using RefreshOutcome = std::variant<RefreshUnavailable, RefreshRefused, TokenPairPtr>;
 
 // Dates and signs the access token of a generation. `iat` is when the generation began (by the store's clock), so that every answer with
-// the same successor says the same; only where a revocation of the subject covers that very second it is dated a second later.
+// the same successor says the same; only where a revocation of the subject covers that very second it is dated a second later, and where
+// it would be over already (an access_ttl shorter than the reuse window) it is dated `now`. `exp` is never after the family's end. Beside
+// that `now` only says what is left. Fault::not_found: the family is older than family_ttl allows by now.
 [[nodiscard]] Result<TokenPairPtr> make_pair(const store::Family& family, std::string_view family_id, const EdgeKeys& keys,
                                              const authenticate::TagKeys& tags, const store::RevocationList& revocations, WallTime now);
 
-// Rotations of one worker. The same refresh token presented by many at once is one question to the store.
+// Rotations of one worker. The same refresh token presented by many at once is one question to the store. A rotation that began ends,
+// whether or not anybody still waits for it: its state lives until then, the desk need not. Counts what became of each token.
 class RefreshDesk {
  public:
   struct Surroundings {
@@ -53,6 +58,7 @@ class RefreshDesk {
   explicit RefreshDesk(const Surroundings& surroundings);
   ~RefreshDesk();
 
+  // Cancelled (total or terminal), it answers RefreshUnavailable at once; the rotation goes on.
   [[nodiscard]] Task<RefreshOutcome> refresh(authenticate::RefreshToken token, EdgeKeysPtr keys, authenticate::TagKeysPtr tags);
 
  private:
@@ -63,7 +69,7 @@ class RefreshDesk {
 // All desks of the process. A family belongs to one worker's desk, so that "at once" holds for the whole replica; other workers ask over.
 class RefreshDesks {
  public:
-  // Before any worker runs; `desk` lives on `executor`'s thread as long as requests do.
+  // Before any worker runs; `desk` lives on `executor`'s thread as long as requests do, and no io_context goes before all threads ended.
   void add(Executor executor, RefreshDesk& desk);
   // On the asking worker's thread. The rotation completes even if nobody waits for it any more.
   [[nodiscard]] Task<RefreshOutcome> refresh(Executor asking, authenticate::RefreshToken token, EdgeKeysPtr keys,
@@ -90,11 +96,12 @@ class TokenPairs {
   };
   explicit TokenPairs(const Surroundings& surroundings) : surroundings_(surroundings) {}
 
-  // A new family.
+  // A new family. Fault::unavailable also while the keys are not known yet, and when a revocation covers this very moment.
   [[nodiscard]] Task<Result<TokenPairPtr>> begin(Principal principal, EdgeKeysPtr keys, authenticate::TagKeysPtr tags);
   // `refresh_token` as it was presented. A family that reuse revoked is broadcast as revoked before this returns.
   [[nodiscard]] Task<RefreshOutcome> refresh(std::string refresh_token, EdgeKeysPtr keys, authenticate::TagKeysPtr tags);
-  // Ends the family (logout) and broadcasts it. False: there was none.
+  // Ends the family (logout) and broadcasts it, first the latter: its access tokens are known by the broadcast alone. False: there was
+  // none. An error: ask again.
   [[nodiscard]] Task<Result<bool>> end(std::string family_handle, std::chrono::milliseconds keep_for);
 
  private:
