@@ -1,6 +1,7 @@
 #include "authenticate/credentials.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "base/text.hpp"
 #include "http/cookie.hpp"
@@ -49,21 +50,30 @@ Finding find_header(const http::RequestHead& request, std::string_view name) {
   return bare_token(value, count, "two fields of the token's name");
 }
 
-// Of several cookies of one name nobody can say which is ours: another host of the site may have set one (hazards F02).
-Finding find_cookie(const http::RequestHead& request, std::string_view name) {
-  std::string_view value;
+struct Cookies {
+  std::string_view value;  // of the last
   std::size_t count = 0;
+};
+
+Cookies cookies_of(const http::RequestHead& request, std::string_view name) {
+  Cookies found;
   for (const http::Field& field : request.fields) {
     if (field.id != http::FieldId::cookie) continue;
     http::CookieReader reader(field.value);
     http::CookiePair pair;
     while (reader.next(pair)) {
       if (pair.name != name) continue;
-      value = pair.value;
-      ++count;
+      found.value = pair.value;
+      ++found.count;
     }
   }
-  return bare_token(value, count, "two cookies of the token's name");
+  return found;
+}
+
+// Of several cookies of one name nobody can say which is ours: another host of the site may have set one (hazards F02).
+Finding find_cookie(const http::RequestHead& request, std::string_view name) {
+  const Cookies found = cookies_of(request, name);
+  return bare_token(found.value, found.count, "two cookies of the token's name");
 }
 
 Finding find_at(const http::RequestHead& request, const TokenPlace& place) {
@@ -75,15 +85,15 @@ Finding find_at(const http::RequestHead& request, const TokenPlace& place) {
   return Nothing{};
 }
 
-}  // namespace
-
-Credential find_credential(const http::RequestHead& request, const CredentialPlan& plan) {
-  if (request.count(http::FieldId::authorization) > 1) return TwoCredentials{"two Authorization fields"};
-  if (std::find(plan.kinds.begin(), plan.kinds.end(), CredentialPlan::Kind::jwt) == plan.kinds.end()) return NoCredential{};
+// The places of one jwt step.
+Credential find_token(const http::RequestHead& request, const CredentialPlan& plan, std::uint64_t looked_at) {
   BearerToken bearer;
+  bearer.by_cookie = true;
   std::optional<UnusableCredential> unusable;
   const std::size_t places = std::min(plan.token_places.size(), kTokenPlacesMax);
   for (std::size_t i = 0; i < places; ++i) {
+    const std::uint64_t place = std::uint64_t{1} << i;
+    if ((looked_at & place) == 0) continue;
     const Finding finding = find_at(request, plan.token_places[i]);
     if (const auto* two = std::get_if<TwoCredentials>(&finding)) return *two;
     if (const auto* bad = std::get_if<UnusableCredential>(&finding)) unusable = *bad;
@@ -91,12 +101,97 @@ Credential find_credential(const http::RequestHead& request, const CredentialPla
     if (token == nullptr) continue;
     if (bearer.places != 0 && bearer.token != *token) return TwoCredentials{"different tokens at two places"};
     bearer.token = *token;
-    bearer.places |= std::uint64_t{1} << i;
+    bearer.places |= place;
+    if (plan.token_places[i].kind != TokenPlace::Kind::cookie) bearer.by_cookie = false;
   }
   // After all places: two good tokens that differ are two credentials, whatever else stands beside them.
   if (unusable) return *unusable;
   if (bearer.places == 0) return NoCredential{};
   return bearer;
+}
+
+Credential find_session_cookie(const http::RequestHead& request, std::string_view name, bool is_foreign) {
+  const Cookies found = cookies_of(request, name);
+  if (found.count == 0) return NoCredential{};
+  if (found.count > 1) return TwoCredentials{"two session cookies"};
+  if (found.value.empty()) return UnusableCredential{"an empty session cookie"};
+  return SessionCookie{found.value, is_foreign};
+}
+
+Credential find_session(const http::RequestHead& request, const SessionSettings& sessions) {
+  Credential own = find_session_cookie(request, sessions.cookie_name, false);
+  if (!std::holds_alternative<NoCredential>(own) || !sessions.foreign) return own;
+  return find_session_cookie(request, sessions.foreign->cookie, true);
+}
+
+Credential find_at_step(const http::RequestHead& request, const CredentialPlan& plan, const CredentialPlan::Step& step) {
+  switch (step.kind) {
+    case CredentialPlan::Step::Kind::jwt: return find_token(request, plan, step.places);
+    case CredentialPlan::Step::Kind::session: return find_session(request, *plan.sessions);
+  }
+  return NoCredential{};
+}
+
+// Takes the issuer into the plan. The bits of its places.
+std::uint64_t add_issuer(CredentialPlan& plan, const IssuerPtr& issuer) {
+  static const std::vector<TokenPlace> kDefault{TokenPlace{}};
+  if (!issuer) throw std::invalid_argument("a plan of credentials with an issuer that is none");
+  if (std::find(plan.issuers.begin(), plan.issuers.end(), issuer) == plan.issuers.end()) plan.issuers.push_back(issuer);
+  std::uint64_t places = 0;
+  for (const TokenPlace& place : issuer->settings.token_from.empty() ? kDefault : issuer->settings.token_from) {
+    auto known = std::find(plan.token_places.begin(), plan.token_places.end(), place);
+    if (known == plan.token_places.end()) known = plan.token_places.insert(known, place);
+    const auto index = static_cast<std::size_t>(known - plan.token_places.begin());
+    if (index < kTokenPlacesMax) places |= std::uint64_t{1} << index;
+  }
+  return places;
+}
+
+}  // namespace
+
+CredentialPlan make_plan(const std::vector<CredentialEntry>& entries, SessionSettingsPtr sessions) {
+  using Step = CredentialPlan::Step;
+  CredentialPlan plan;
+  plan.sessions = std::move(sessions);
+  for (const CredentialEntry& entry : entries) {
+    const Step::Kind kind = entry.is_session ? Step::Kind::session : Step::Kind::jwt;
+    if (entry.is_session && !plan.sessions) throw std::invalid_argument("a plan of credentials with sessions but without their settings");
+    auto step = std::find_if(plan.steps.begin(), plan.steps.end(), [&](const Step& known) { return known.kind == kind; });
+    if (step == plan.steps.end()) step = plan.steps.insert(step, Step{kind, 0});
+    if (!entry.is_session) step->places |= add_issuer(plan, entry.issuer);
+  }
+  return plan;
+}
+
+CredentialPlan make_default_plan(const std::vector<IssuerPtr>& issuers, SessionSettingsPtr sessions) {
+  using Step = CredentialPlan::Step;
+  CredentialPlan plan;
+  plan.sessions = std::move(sessions);
+  std::uint64_t every = 0;
+  for (const IssuerPtr& issuer : issuers) every |= add_issuer(plan, issuer);
+  std::uint64_t in_cookies = 0;
+  for (std::size_t i = 0; i < plan.token_places.size() && i < kTokenPlacesMax; ++i) {
+    if (plan.token_places[i].kind == TokenPlace::Kind::cookie) in_cookies |= std::uint64_t{1} << i;
+  }
+  if ((every & ~in_cookies) != 0) plan.steps.push_back({Step::Kind::jwt, every & ~in_cookies});
+  if (plan.sessions) plan.steps.push_back({Step::Kind::session, 0});
+  if (in_cookies != 0) plan.steps.push_back({Step::Kind::jwt, in_cookies});
+  return plan;
+}
+
+Credential find_credential(const http::RequestHead& request, const CredentialPlan& plan) {
+  if (request.count(http::FieldId::authorization) > 1) return TwoCredentials{"two Authorization fields"};
+  for (const CredentialPlan::Step& step : plan.steps) {
+    Credential found = find_at_step(request, plan, step);
+    if (!std::holds_alternative<NoCredential>(found)) return found;
+  }
+  return NoCredential{};
+}
+
+std::optional<std::string_view> only_cookie(const http::RequestHead& request, std::string_view name) {
+  const Cookies found = cookies_of(request, name);
+  if (found.count != 1) return std::nullopt;
+  return found.value;
 }
 
 }  // namespace sallyport::authenticate

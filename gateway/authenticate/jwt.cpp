@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "authenticate/claims.hpp"
 #include "authenticate/numeric_date.hpp"
 #include "base/text.hpp"
 
@@ -148,51 +149,6 @@ std::optional<Refused> check_required(const Json& claims, const std::vector<std:
     }
   }
   return std::nullopt;
-}
-
-// Of an array: every element, or none when one of them is no string.
-std::vector<std::string> strings_of(const JsonArray& array, bool& unreadable) {
-  std::vector<std::string> out;
-  out.reserve(array.size());
-  for (const Json& value : array) {
-    if (value.string() == nullptr) {
-      unreadable = true;
-      return {};
-    }
-    out.push_back(*value.string());
-  }
-  return out;
-}
-
-std::vector<std::string> read_roles(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
-  const Json* value = pointer.find(claims);
-  if (value == nullptr || value->is_null()) return {};
-  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
-  const std::string* one = value->string();
-  unreadable = one == nullptr;
-  return one == nullptr || one->empty() ? std::vector<std::string>{} : std::vector<std::string>{*one};
-}
-
-// RFC 6749 §3.3: separated by single spaces. Another separator is part of a scope; an empty piece is none.
-std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
-  const Json* value = pointer.find(claims);
-  if (value == nullptr || value->is_null()) return {};
-  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
-  std::vector<std::string> out;
-  unreadable = value->string() == nullptr;
-  if (unreadable) return out;
-  for (const std::string_view piece : split(*value->string(), ' ')) {
-    if (!piece.empty()) out.emplace_back(piece);
-  }
-  return out;
-}
-
-// `auth_time` (OpenID Connect Core §2) decides nothing here. One that is no number, or lies in the future, is as good as none.
-std::optional<WallTime> read_authentication_time(const Json& claims, Instant latest) {
-  const Json* value = claims.find("auth_time");
-  const std::optional<Instant> date = value == nullptr ? std::nullopt : numeric_date(*value, Rounding::down);
-  if (!date || *date > latest) return std::nullopt;
-  return wall_time_of(*date);
 }
 
 std::optional<Refused> check_claims(const Json& claims, const Expectations& expectations, WallTime now, IdentityFacts& facts) {

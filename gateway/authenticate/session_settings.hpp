@@ -18,11 +18,11 @@ enum class SameSite : unsigned char { strict, lax, none };
 // Sessions of express-session with connect-redis: cookie `s:<id>.<signature>` (percent-encoded), signature = base64 without padding of
 // HMAC-SHA256(secret, id); the record under prefix + id is JSON with `cookie.expires` (RFC 3339 or null).
 struct ForeignSessions {
-  std::string name = "foreign";         // as issuer name of its identities
+  std::string name = "foreign";  // as issuer name of its identities
   std::string cookie = "connect.sid";
-  std::vector<Secret> secrets;          // any of them may have signed
+  std::vector<Secret> secrets;  // any of them may have signed
   std::string prefix = "sess:";
-  JsonPointer subject;                  // a non-empty string or an integer, which is printed
+  JsonPointer subject;                                      // a non-empty string or an integer, which is printed
   std::vector<std::pair<std::string, JsonPointer>> claims;  // claim name <- where it stands in the record; missing ones are left out
 };
 

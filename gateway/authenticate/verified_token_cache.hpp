@@ -19,18 +19,21 @@ class VerifiedTokenCache {
  public:
   struct Hit {
     identity::IdentityPtr identity;
-    const Issuer* issuer;
+    const Issuer* issuer = nullptr;
+    // The generation of the revocations at which the token was last found good; to be written when it is found good at another.
+    std::uint64_t* revocations_seen = nullptr;
   };
 
   VerifiedTokenCache(std::size_t entries_max, std::size_t bytes_max);
   ~VerifiedTokenCache();
 
   // nullptr identity: not here, expired, or the clock stands before the moment of verification (it was set back: nbf and iat must be
-  // asked again). `issuer` is valid until the next call that is not const. Never allocates.
+  // asked again). The pointers are valid until the next call that is not const. Never allocates.
   [[nodiscard]] Hit find(std::string_view token, WallTime now);
   // `now` is when the token was verified. Replaces an entry of the same token; drops others, least recently used first by approximation
-  // (CLOCK), until both bounds hold. A token that alone is over bytes_max is not kept.
-  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now);
+  // (CLOCK), until both bounds hold. A token that alone is over bytes_max is not kept. Without `revocations_seen` they are asked at the
+  // first use: no generation is 0.
+  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now, std::uint64_t revocations_seen = 0);
   void clear();
 
   [[nodiscard]] std::size_t entries() const noexcept;

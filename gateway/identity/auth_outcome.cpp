@@ -18,6 +18,7 @@ std::string_view name(RefusalReason reason) noexcept {
     case RefusalReason::claim_invalid: return "claim_invalid";
     case RefusalReason::claim_missing: return "claim_missing";
     case RefusalReason::token_too_large: return "token_too_large";
+    case RefusalReason::unknown_session: return "unknown_session";
     case RefusalReason::revoked: return "revoked";
   }
   return "unknown";

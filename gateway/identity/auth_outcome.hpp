@@ -24,6 +24,7 @@ enum class RefusalReason : unsigned char {
   claim_invalid,          // wrong type, out of range
   claim_missing,          // exp, require_claims
   token_too_large,
+  unknown_session,        // well made, but the store has none such: it is over, or was ended
   revoked,
 };
 [[nodiscard]] std::string_view name(RefusalReason reason) noexcept;  // "bad_signature"

@@ -28,9 +28,11 @@ http::RequestHead head_of(std::string_view text) {
 }
 
 CredentialPlan plan() {
-  return {{CredentialPlan::Kind::jwt},
-          {},
-          {{TokenPlace::Kind::authorization, ""}, {TokenPlace::Kind::cookie, "access"}, {TokenPlace::Kind::header, "x-token"}}};
+  return {
+      .steps = {{CredentialPlan::Step::Kind::jwt, 0b111}},
+      .issuers = {},
+      .token_places = {{TokenPlace::Kind::authorization, ""}, {TokenPlace::Kind::cookie, "access"}, {TokenPlace::Kind::header, "x-token"}},
+      .sessions = nullptr};
 }
 
 void check_token(const http::RequestHead& head, const BearerToken& bearer) {

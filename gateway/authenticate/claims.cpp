@@ -1,0 +1,54 @@
+#include "authenticate/claims.hpp"
+
+#include "base/text.hpp"
+
+namespace sallyport::authenticate {
+namespace {
+
+// Of an array: every element, or none when one of them is no string.
+std::vector<std::string> strings_of(const JsonArray& array, bool& unreadable) {
+  std::vector<std::string> out;
+  out.reserve(array.size());
+  for (const Json& value : array) {
+    if (value.string() == nullptr) {
+      unreadable = true;
+      return {};
+    }
+    out.push_back(*value.string());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> read_roles(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
+  const Json* value = pointer.find(claims);
+  if (value == nullptr || value->is_null()) return {};
+  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
+  const std::string* one = value->string();
+  unreadable = one == nullptr;
+  return one == nullptr || one->empty() ? std::vector<std::string>{} : std::vector<std::string>{*one};
+}
+
+// Another separator than a single space is part of a scope; an empty piece is none.
+std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
+  const Json* value = pointer.find(claims);
+  if (value == nullptr || value->is_null()) return {};
+  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
+  std::vector<std::string> out;
+  unreadable = value->string() == nullptr;
+  if (unreadable) return out;
+  for (const std::string_view piece : split(*value->string(), ' ')) {
+    if (!piece.empty()) out.emplace_back(piece);
+  }
+  return out;
+}
+
+std::optional<WallTime> read_authentication_time(const Json& claims, Instant latest) {
+  const Json* value = claims.find("auth_time");
+  const std::optional<Instant> date = value == nullptr ? std::nullopt : numeric_date(*value, Rounding::down);
+  if (!date || *date > latest) return std::nullopt;
+  return wall_time_of(*date);
+}
+
+}  // namespace sallyport::authenticate

@@ -1,0 +1,104 @@
+// Sessions that were fetched, so that the next request with the same cookie costs a look-up. One per worker.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "authenticate/clock_map.hpp"
+#include "authenticate/session_settings.hpp"
+#include "base/clock.hpp"
+#include "identity/verified_identity.hpp"
+#include "store/records.hpp"
+
+namespace sallyport::authenticate {
+
+enum class SessionKind : unsigned char { own, foreign };
+
+struct CachedSession {
+  SessionKind kind = SessionKind::own;
+  store::Digest key{};             // of a foreign one: SHA-256 of its id
+  identity::IdentityPtr identity;  // its expires_at is the absolute end
+  SessionSettingsPtr settings;     // by which it was read
+  MonotonicTime as_of;             // when the store was asked
+  MonotonicTime idle_end;
+  MonotonicTime absolute_end;
+  MonotonicTime next_touch;
+  std::uint64_t revocations_seen = 0;  // as of VerifiedTokenCache::Hit
+  std::uint64_t epoch = 0;             // of Hearing
+};
+
+// Bounded in entries and bytes. Found by the cookie's text, compared whole, and by the session's key. Decides nothing: what may still be
+// used is for the SessionAuthenticator to say.
+class SessionCache {
+ public:
+  SessionCache(std::size_t entries_max, std::size_t bytes_max);
+
+  // nullptr: not here. Never allocates. Valid until the next call that is not const; so is what for_each_of() shows.
+  [[nodiscard]] CachedSession* find(SessionKind kind, std::string_view cookie) noexcept;
+  // Calls visit(CachedSession&) for each entry of the session: one may have come with several spellings of its cookie.
+  template <class Visit>
+  void for_each_of(SessionKind kind, const store::Digest& key, Visit visit) {
+    for (Place at = keys_[slot(key)]; at != kNone; at = sessions_[at].next) {
+      CachedSession& session = sessions_[at].session;
+      if (session.kind == kind && session.key == key) visit(session);
+    }
+  }
+
+  // Replaces what is there for that cookie.
+  void insert(std::string_view cookie, CachedSession session);
+  void forget(SessionKind kind, std::string_view cookie) noexcept;
+  // How many there were.
+  std::size_t forget(SessionKind kind, const store::Digest& key) noexcept;
+  void clear();
+
+  [[nodiscard]] std::size_t size() const noexcept { return sessions_.size(); }
+  [[nodiscard]] std::size_t size_of(std::uint64_t epoch) const noexcept;
+  [[nodiscard]] std::size_t bytes() const noexcept { return sessions_.bytes(); }
+
+ private:
+  struct Linked {
+    CachedSession session;
+    std::uint32_t next = UINT32_MAX;  // in the chain of its key
+  };
+  using Sessions = ClockMap<Linked>;
+  using Place = Sessions::Place;
+  static constexpr Place kNone = Sessions::kNone;
+
+  [[nodiscard]] std::size_t slot(const store::Digest& key) const noexcept;
+  void unlink(Place at) noexcept;
+  void remove(Place at) noexcept;
+
+  const KeyedHash hash_of_;
+  Sessions sessions_;
+  std::vector<Place> keys_;  // the chains
+};
+
+// Until when what was remembered was known to be true. An epoch ends when everything may have changed; what was remembered in it must be
+// asked about anew, and only an outage makes it worth looking at.
+class Hearing {
+ public:
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  // Changes reach us at `now`.
+  void is_good(MonotonicTime now) noexcept { good_until_ = now; }
+  void everything_changed() noexcept {
+    ended_[epoch_ % kRemembered] = good_until_;
+    ++epoch_;
+  }
+  // nullopt: never, or too many epochs ago.
+  [[nodiscard]] std::optional<MonotonicTime> good_until(std::uint64_t epoch) const noexcept {
+    if (epoch == epoch_) return good_until_;
+    return epoch_ - epoch > kRemembered ? std::nullopt : ended_[epoch % kRemembered];
+  }
+
+ private:
+  static constexpr std::size_t kRemembered = 16;
+  std::uint64_t epoch_ = 1;
+  std::optional<MonotonicTime> good_until_;
+  std::array<std::optional<MonotonicTime>, kRemembered> ended_;
+};
+
+}  // namespace sallyport::authenticate

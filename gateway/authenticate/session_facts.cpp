@@ -1,0 +1,202 @@
+#include "authenticate/session_facts.hpp"
+
+#include <algorithm>
+
+#include "authenticate/claims.hpp"
+#include "base/text.hpp"
+
+namespace sallyport::authenticate {
+namespace {
+
+using identity::IdentityFacts;
+using identity::RefusalReason;
+using identity::Refused;
+
+constexpr std::size_t kForeignIdCharsMax = 200;
+constexpr std::size_t kForeignCookieCharsMax = 1024;  // the id and its signature, every character percent-encoded
+
+Refused refuse(RefusalReason reason, std::string detail) { return Refused{reason, std::move(detail)}; }
+
+// The claims with `sub` and `iss` of our own in front: a requirement or a header that names them means what was established.
+Json complete(const Json& claims, const IdentityFacts& facts) {
+  JsonObject out;
+  out.emplace_back("sub", Json(Json::Value(facts.subject)));
+  out.emplace_back("iss", Json(Json::Value(facts.issuer)));
+  for (const JsonMember& member : *claims.object()) {
+    if (member.first != "sub" && member.first != "iss") out.push_back(member);
+  }
+  return Json(Json::Value(std::move(out)));
+}
+
+void read_common_claims(IdentityFacts& facts, WallTime now) {
+  static const JsonPointer kRoles = JsonPointer::member("roles");
+  static const JsonPointer kScopes = JsonPointer::member("scope");
+  facts.method = identity::AuthMethod::session;
+  facts.roles = read_roles(facts.claims, kRoles, facts.roles_unreadable);
+  facts.scopes = read_scopes(facts.claims, kScopes, facts.scopes_unreadable);
+  facts.authenticated_at = read_authentication_time(facts.claims, instant_of(now) + kAuthTimeTolerance);
+}
+
+// A run of `count` digits at the front of `text`, which it takes away.
+std::optional<int> take_digits(std::string_view& text, std::size_t count) {
+  if (text.size() < count) return std::nullopt;
+  const std::optional<std::uint64_t> number = parse_decimal(text.substr(0, count));
+  if (!number) return std::nullopt;
+  text.remove_prefix(count);
+  return static_cast<int>(*number);
+}
+
+bool take(std::string_view& text, char expected) {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+// RFC 3339 as Date.prototype.toISOString writes it: UTC, with or without milliseconds. A leap second is none that JavaScript knows.
+std::optional<WallTime> read_javascript_time(std::string_view text) {
+  const auto year = take_digits(text, 4);
+  if (!year || !take(text, '-')) return std::nullopt;
+  const auto month = take_digits(text, 2);
+  if (!month || !take(text, '-')) return std::nullopt;
+  const auto day = take_digits(text, 2);
+  if (!day || !take(text, 'T')) return std::nullopt;
+  const auto hour = take_digits(text, 2);
+  if (!hour || *hour > 23 || !take(text, ':')) return std::nullopt;
+  const auto minute = take_digits(text, 2);
+  if (!minute || *minute > 59 || !take(text, ':')) return std::nullopt;
+  const auto second = take_digits(text, 2);
+  if (!second || *second > 59) return std::nullopt;
+  int milliseconds = 0;
+  if (take(text, '.')) {
+    const auto fraction = take_digits(text, 3);
+    if (!fraction) return std::nullopt;
+    milliseconds = *fraction;
+  }
+  if (text != "Z") return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
+                                         std::chrono::day(static_cast<unsigned>(*day))};
+  if (!date.ok()) return std::nullopt;
+  const std::chrono::seconds seconds = std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(*hour) +
+                                       std::chrono::minutes(*minute) + std::chrono::seconds(*second);
+  return wall_time_of({seconds.count(), milliseconds * 1'000'000});
+}
+
+// nullopt in `end`: the cookie ends with the browser, which says nothing here.
+std::optional<Refused> read_cookie_end(const Json& document, std::optional<WallTime>& end) {
+  const Json* cookie = document.find("cookie");
+  if (cookie == nullptr || cookie->object() == nullptr) return refuse(RefusalReason::claim_invalid, "no object member cookie");
+  const Json* expires = cookie->find("expires");
+  if (expires == nullptr || expires->is_null()) return std::nullopt;
+  if (expires->string() != nullptr) end = read_javascript_time(*expires->string());
+  if (!end) return refuse(RefusalReason::claim_invalid, "cookie.expires is no time");
+  return std::nullopt;
+}
+
+std::optional<Refused> read_subject(const Json& document, const JsonPointer& pointer, std::string& subject) {
+  const Json* value = pointer.find(document);
+  if (value == nullptr || value->is_null()) return refuse(RefusalReason::claim_missing, "the subject");
+  if (const std::string* text = value->string(); text != nullptr && !text->empty()) {
+    subject = *text;
+  } else if (const auto* number = std::get_if<std::int64_t>(&value->value())) {
+    subject = std::to_string(*number);
+  } else if (const auto* large = std::get_if<std::uint64_t>(&value->value())) {
+    subject = std::to_string(*large);
+  } else {
+    return refuse(RefusalReason::claim_invalid, "the subject is neither a non-empty string nor an integer");
+  }
+  return std::nullopt;
+}
+
+Json mapped_claims(const Json& document, const ForeignSessions& settings) {
+  JsonObject claims;
+  for (const auto& [name, pointer] : settings.claims) {
+    if (const Json* value = pointer.find(document)) claims.emplace_back(name, *value);
+  }
+  return Json(Json::Value(std::move(claims)));
+}
+
+// Of `%` exactly with two hex digits behind it.
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (text.size() - i < 3) return std::nullopt;
+    const std::optional<int> high = hex_digit(text[i + 1]);
+    const std::optional<int> low = hex_digit(text[i + 2]);
+    if (!high || !low) return std::nullopt;
+    out += static_cast<char>(*high * 16 + *low);
+    i += 2;
+  }
+  return out;
+}
+
+bool is_visible_ascii(char c) noexcept { return c > 0x20 && c < 0x7F; }
+
+// cookie-signature's: base64 with its padding cut off.
+std::string signature_of(std::string_view id, const Secret& secret) {
+  const Sha256 digest = hmac_sha256(secret, id);
+  std::string text = base64_encode({reinterpret_cast<const char*>(digest.data()), digest.size()});
+  text.erase(text.find_last_not_of('=') + 1);
+  return text;
+}
+
+}  // namespace
+
+std::variant<IdentityFacts, Refused> facts_of(const store::Session& session, const SessionSettings& settings, WallTime now) {
+  if (session.subject.empty()) return refuse(RefusalReason::claim_missing, "the session's subject");
+  if (session.claims.object() == nullptr) return refuse(RefusalReason::claim_invalid, "the session's claims are no object");
+  if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) return refuse(RefusalReason::expired, "session");
+  IdentityFacts facts;
+  facts.subject = session.subject;
+  facts.issuer = settings.issuer;
+  facts.issuer_name = kEdgeIssuerName;
+  facts.claims = complete(session.claims, facts);
+  read_common_claims(facts, now);
+  if (const Json* time = facts.claims.find("auth_time"); time == nullptr || time->is_null()) facts.authenticated_at = session.created_at;
+  facts.issued_at = session.created_at;
+  facts.expires_at = now + std::min<std::chrono::milliseconds>(session.absolute_left, kSessionLifeMax);
+  facts.session = store::handle_of(session.key);
+  return facts;
+}
+
+std::variant<IdentityFacts, Refused> facts_of(const store::ForeignSession& session, const ForeignSessions& settings, WallTime now) {
+  IdentityFacts facts;
+  if (session.document.object() == nullptr) return refuse(RefusalReason::malformed, settings.name + ": no object");
+  std::optional<WallTime> cookie_end;
+  if (auto refused = read_cookie_end(session.document, cookie_end)) return std::move(*refused);
+  if (auto refused = read_subject(session.document, settings.subject, facts.subject)) return std::move(*refused);
+  facts.expires_at = now + kForeignLifeMax;
+  if (session.left && *session.left < kForeignLifeMax) facts.expires_at = now + *session.left;
+  if (cookie_end) facts.expires_at = std::min(facts.expires_at, *cookie_end);
+  if (facts.expires_at <= now) return refuse(RefusalReason::expired, settings.name + ": session");
+  facts.issuer = settings.name;
+  facts.issuer_name = settings.name;
+  facts.claims = complete(mapped_claims(session.document, settings), facts);
+  read_common_claims(facts, now);
+  if (const Json* iat = facts.claims.find("iat")) {
+    if (const auto date = numeric_date(*iat, Rounding::down)) facts.issued_at = wall_time_of(*date);
+  }
+  facts.session = settings.name + ":" + store::handle_of(sha256(session.id));
+  return facts;
+}
+
+std::optional<std::string> open_foreign_cookie(std::string_view value, const ForeignSessions& settings) {
+  if (value.size() > kForeignCookieCharsMax) return std::nullopt;
+  const std::optional<std::string> decoded = percent_decode(value);
+  if (!decoded || !decoded->starts_with("s:")) return std::nullopt;
+  const std::string_view text = std::string_view(*decoded).substr(2);
+  const std::size_t dot = text.rfind('.');
+  if (dot == std::string_view::npos || dot == 0 || dot > kForeignIdCharsMax) return std::nullopt;
+  const std::string_view id = text.substr(0, dot);
+  const std::string_view signature = text.substr(dot + 1);
+  if (!std::all_of(id.begin(), id.end(), is_visible_ascii)) return std::nullopt;
+  const auto signed_it = [&](const Secret& secret) { return equal_in_constant_time(signature_of(id, secret), signature); };
+  if (std::none_of(settings.secrets.begin(), settings.secrets.end(), signed_it)) return std::nullopt;
+  return std::string(id);
+}
+
+}  // namespace sallyport::authenticate
