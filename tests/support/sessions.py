@@ -67,7 +67,8 @@ class Accounts(Oracle):
 # ---- configuration -------------------------------------------------------------------------------------------------------------------
 
 ROUTES = [
-    {"name": "sign-in", "match": {"path": "/login", "methods": ["POST"]}, "access": "public", "upstream": "service", "establish": "session"},
+    {"name": "sign-in", "match": {"path": "/login", "methods": ["POST"]}, "access": "public", "upstream": "service",
+     "establish": "session"},
     {"name": "sign-in-tokens", "match": {"path": "/token", "methods": ["POST"]}, "access": "public", "upstream": "service",
      "establish": "tokens"},
     # The same service on a route that does not establish: what it says there must not count.
@@ -219,7 +220,7 @@ def express_cookie(session_id: str, secret: str) -> str:
 
 
 class SessionCase(GatewayCase):
-    """Tests against gateways that keep sessions. With `redis_options` not None there is a Redis, and with `replicas` as many gateways more."""
+    """Tests against gateways that keep sessions: over a Redis where `redis_options` is set, with `replicas` gateways beside the one."""
     redis_options: list[str] | None = None
     redis_password: str | None = None
     replicas = 0
@@ -298,6 +299,15 @@ class SessionCase(GatewayCase):
         self.assertEqual(pair["access_token"].count("."), 2)
         return pair
 
+    def expire_access(self, browser: Browser) -> Browser:
+        """The browser with an access cookie like its own that has expired."""
+        claims = claims_within(browser.cookies[ACCESS])
+        made = run_command("token", "sign", "--keys", self.stand.folder / "keys/edge.jwks.json", "--type", "at+jwt", "--claims",
+                           json.dumps(claims | {"iat": claims["iat"] - 3600, "exp": claims["iat"] - 1800}))
+        self.assertEqual(made.returncode, 0, made.stderr)
+        browser.cookies[ACCESS] = made.stdout.strip()
+        return browser
+
     def refresh_by_form(self, refresh_token: str, gateway: Gateway | None = None) -> Response:
         with self.stand.connect(False, gateway) as connection:
             return connection.ask("POST", "/.gateway/refresh", FORM, body=form(grant_type="refresh_token", refresh_token=refresh_token))
@@ -338,6 +348,10 @@ class SessionCase(GatewayCase):
         self.assertEqual(answer.all("Set-Cookie"), [])
         self.assertIsNone(answer.header("Clear-Site-Data"))
         self.assertIsNone(answer.header("WWW-Authenticate"))
+
+    def addresses(self) -> list:
+        """The plain listener of each gateway."""
+        return [gateway.addresses["plain"] for gateway in self.stand.gateways]
 
     # ---- operating ---------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,155 @@
+"""Hazards F13, G07 and R04: sessions as operators see them, and how they end."""
+import json
+import time
+import unittest
+
+from support.gateway import PATIENCE, main, run_command
+from support.sessions import SESSION, TAGGED_ID, SessionCase, flip, session_handle, set_cookies
+from support.tokens import decode
+
+
+class Operating(SessionCase):
+    """Sessions as operators see them, and their end."""
+
+    def sessions_of(self, subject: str) -> list[dict]:
+        status, body, _ = self.admin(f"/sessions?subject={subject}")
+        self.assertEqual(status, 200, body)
+        found = json.loads(body)
+        return found["sessions"] if isinstance(found, dict) else found
+
+    def test_an_operator_makes_a_session(self):
+        status, body, _ = self.admin("/sessions", {"subject": "robot", "claims": {"roles": ["admin"]}})
+        self.assertIn(status, (200, 201), body)
+        self.assert_subject(self.with_session(json.loads(body)["session"], "/admin/x"), "robot")
+        for content in ({}, {"subject": ""}, {"subject": 1}, {"subject": "a", "claims": []}, {"subject": "a", "more": 1}, b"{", b"[]",
+                        {"subject": "a", "claims": {"iss": "x"}}, {"subject": "a\r\n"}):
+            with self.subTest(content):
+                self.assertEqual(self.admin("/sessions", content)[0], 400)
+
+    def test_the_command_line_makes_one_too(self):
+        create = ("session", "create", "--config", self.gateway.config_file)
+        made = run_command(*create, "--subject", "tina", "--claims", '{"roles":["admin"]}')
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertRegex(made.stdout.strip(), f"^{TAGGED_ID.pattern}$")
+        self.assert_subject(self.with_session(made.stdout.strip(), "/admin/x"), "tina")
+        for arguments in (("--subject", ""), ("--subject", "a", "--claims", "[]"), ("--subject", "a", "--claims", "{")):
+            self.assertNotEqual(run_command(*create, *arguments).returncode, 0)
+
+    def test_the_sessions_of_a_subject_can_be_listed_without_opening_them(self):
+        cookies = [self.sign_in("lister").session for _ in range(3)]
+        self.sign_in("somebody-else")
+        text = json.dumps(self.sessions_of("lister"))
+        for cookie in cookies:
+            self.assertIn(session_handle(cookie), text)
+            self.assertNotIn(cookie, text)
+            self.assertNotIn(cookie[:40], text)
+        self.assertEqual(len(self.sessions_of("lister")), 3)
+        self.assertEqual(self.sessions_of("nobody-at-all"), [])
+        self.assertEqual(self.with_session(session_handle(cookies[0])).status, 401)
+        self.assertEqual(self.admin("/sessions")[0], 400)
+
+    def test_F13_logout_ends_the_session_and_clears_the_browser(self):
+        browser = self.sign_in()
+        old = browser.session
+        forced = self.get(f"Cookie: {SESSION}={old}", "Sec-Fetch-Site: cross-site", target="/.gateway/logout", method="POST")
+        self.assert_problem(forced, 403)
+        self.assert_subject(self.with_session(old), "alice")
+        answer = browser.ask("POST", "/.gateway/logout")
+        self.assertEqual(answer.status, 204)
+        cleared = set_cookies(answer)[SESSION]
+        self.assertTrue(cleared.clears and cleared.value == "")
+        self.assertEqual({name: cleared.attributes.get(name, "") for name in ("path", "secure", "httponly")},
+                         {"path": "/", "secure": None, "httponly": None})
+        self.assertNotIn("domain", cleared.attributes)
+        self.assertIn('"cookies"', answer.header("Clear-Site-Data"))
+        self.assertEqual(answer.header("Cache-Control"), "no-store")
+        for target in ("/api/x", "/.gateway/session", "/sessions-only/x"):
+            self.assert_problem(self.with_session(old, target), 401)
+
+    def test_F13_logout_everywhere_ends_what_the_subject_has(self):
+        one, two, bystander = self.sign_in("wanda"), self.sign_in("wanda"), self.sign_in("bystander")
+        tokens, pair = self.sign_in_with_tokens("wanda"), self.token_pair("wanda")
+        foreign = self.stand.token(sub="wanda")
+        self.assert_subject(self.with_token(foreign), "wanda")
+        self.assertEqual(one.ask("POST", "/.gateway/logout?everywhere=true").status, 204)
+        self.assertEqual(two.ask("GET", "/api/x").status, 401)
+        self.assertEqual(tokens.ask("GET", "/api/x").status, 401)
+        self.assertEqual(self.with_token(pair["access_token"]).status, 401)
+        self.assert_invalid_grant(self.refresh_by_form(pair["refresh_token"]))
+        self.assertEqual(self.with_token(foreign).status, 401)
+        self.assert_subject(bystander.ask("GET", "/api/x"), "bystander")
+        self.assertEqual(self.sessions_of("wanda"), [])
+        self.assert_subject(self.sign_in("wanda").ask("GET", "/api/x"), "wanda")  # and at once somebody again
+        self.assert_subject(self.with_token(self.token_pair("wanda")["access_token"]), "wanda")
+
+    def test_only_post_logs_out(self):
+        browser = self.sign_in()
+        for method in ("GET", "PUT", "DELETE"):
+            answer = browser.ask(method, "/.gateway/logout")
+            self.assertEqual((answer.status, answer.header("Allow")), (405, "POST"))
+        self.assert_subject(browser.ask("GET", "/api/x"), "alice")
+        self.assertIn(self.get(target="/.gateway/logout", method="POST").status, (204, 401))
+
+    def test_sessions_outlive_the_process(self):
+        cookie, ended = self.sign_in("survivor").session, self.sign_in("survivor")
+        old = ended.session
+        self.assertEqual(ended.ask("POST", "/.gateway/logout").status, 204)
+        for how in ("SIGTERM", "kill -9"):
+            with self.subTest(how):
+                if how == "SIGTERM":
+                    self.gateway.stop()
+                else:
+                    self.gateway.kill()
+                self.gateway.start()
+                self.assert_subject(self.with_session(cookie), "survivor")
+                self.assert_problem(self.with_session(old), 401)
+
+    def test_R04_no_id_is_in_any_log_metric_or_file(self):
+        browser = self.sign_in("secretive")
+        browser.ask("GET", "/api/x")
+        browser.ask("GET", "/.gateway/session")
+        self.with_session(flip(browser.session, 3))
+        self.get(target=f"/api/x?session={browser.session}")
+        text = self.gateway.output() + self.gateway.log("access") + self.gateway.log("audit") + self.admin("/metrics")[1].decode()
+        self.assertNotIn(browser.session, text)
+        self.assertNotIn(browser.session[:43], text)
+        stored = b"".join(path.read_bytes() for path in self.stand.folder.glob("sallyport.db*"))
+        self.assertTrue(stored)
+        for secret in (browser.session.encode(), decode(browser.session), decode(browser.session)[:32]):
+            self.assertNotIn(secret, stored)
+
+
+class Timeouts(SessionCase):
+    sessions = {"idle_timeout": "2s", "absolute_timeout": "5s"}
+
+    @unittest.skipIf(PATIENCE > 1, "two seconds are not enough under a sanitizer; unit tests turn the clock by hand")
+    def test_G07_idle_and_absolute_ends_are_kept(self):
+        idle, busy = self.sign_in("idle"), self.sign_in("busy")
+        began = time.monotonic()
+        self.assert_subject(idle.ask("GET", "/api/x"), "idle")
+        at = {}
+        while (age := time.monotonic() - began) < 6:
+            if busy is not None and busy.ask("GET", "/api/x").status == 401:
+                at.setdefault("busy", time.monotonic() - began)
+            if 1.6 < age < 1.8:
+                at.setdefault("idle, before", self.metric("sallyport_session_cache_hits_total"))
+            if age > 2.4 and "idle" not in at:
+                at["idle"] = idle.ask("GET", "/api/x").status
+            time.sleep(0.05)
+        self.assertEqual(at["idle"], 401, "an idle session lived on")
+        self.assertIn("busy", at, "use stretched a session beyond its absolute end")
+        self.assertTrue(4.5 < at["busy"] < 5.5, at["busy"])
+
+    @unittest.skipIf(PATIENCE > 1, "two seconds are not enough under a sanitizer; unit tests turn the clock by hand")
+    def test_G07_a_use_keeps_the_session_also_for_the_store(self):
+        browser = self.sign_in("kept")
+        for _ in range(4):
+            time.sleep(0.8)
+            self.assert_subject(browser.ask("GET", "/api/x"), "kept")
+        self.gateway.stop()
+        self.gateway.start()  # nothing remembered: the store's own word now
+        self.assert_subject(browser.ask("GET", "/api/x"), "kept")
+
+
+if __name__ == "__main__":
+    main()
