@@ -25,8 +25,8 @@ class RedisError(Exception):
 class RedisClient:
     """One connection. Replies become bytes, int, list, None or RedisError."""
 
-    def __init__(self, port: int, username: str | None = None, password: str | None = None, timeout: float | None = 10, host: str = "127.0.0.1"):
-        self._socket = socket.create_connection((host, port), timeout)
+    def __init__(self, port: int, username: str | None = None, password: str | None = None, timeout: float | None = 10):
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._file = self._socket.makefile("rb")
         if password is not None:
             self.command("AUTH", *([username] if username else []), password)

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/bio.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +70,19 @@ class Peer {
     }
     return true;
   }
+  // TLS: the records that write() would send, for a script that sends them in parts.
+  std::string seal(std::string_view bytes) {
+    BIO* const sealed = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(ssl_, sealed);
+    SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size()));
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(sealed, &data);
+    std::string records(data, static_cast<std::size_t>(size));
+    SSL_set0_wbio(ssl_, BIO_new_socket(socket_, BIO_NOCLOSE));
+    return records;
+  }
+  // TLS: bytes as they are.
+  void write_sealed(std::string_view records) { ::send(socket_, records.data(), records.size(), MSG_NOSIGNAL); }
   // As many bytes as the connection takes without anyone reading at the other end, at most `bytes_max`.
   std::size_t write_until_blocked(std::size_t bytes_max) {
     const timeval limit{0, 300'000};

@@ -213,6 +213,16 @@ def claims_within(token: str) -> dict:
     return json.loads(decode(token.split(".")[1]))
 
 
+def foreign_section(stand: Stand, *secrets: str, **more) -> dict:
+    """`sessions.foreign` for cookies that any of the secrets signed."""
+    files = []
+    for number, secret in enumerate(secrets):
+        write_secret(stand.folder / f"keys/foreign-{number}", secret)
+        files.append(f"keys/foreign-{number}")
+    return {"secret_file": files if len(files) > 1 else files[0], "subject": "/user/id",
+            "claims": {"roles": "/user/roles", "email": "/user/email"}} | more
+
+
 def express_cookie(session_id: str, secret: str) -> str:
     """As express-session signs and sends it."""
     signature = base64.b64encode(hmac.new(secret.encode(), session_id.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
