@@ -1,0 +1,258 @@
+#include "store/redis_connection.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/text.hpp"
+#include "transport/connector.hpp"
+
+namespace sallyport::store {
+namespace {
+
+MonotonicTime now() { return std::chrono::steady_clock::now(); }
+
+// A reply's text may be anything: what is shown of it is short and printable, and without the words of ours that Redis repeats.
+std::string printable(std::string_view text) {
+  constexpr std::size_t kShownMax = 200;
+  std::string shown(text.substr(0, std::min(text.find(", with args"), kShownMax)));
+  std::ranges::replace_if(shown, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
+  return shown;
+}
+
+}  // namespace
+
+RedisConnection::RedisConnection(std::unique_ptr<transport::Stream> stream, std::chrono::milliseconds command_timeout,
+                                 const RedisReplyLimits& limits)
+    : stream_(std::move(stream)),
+      command_timeout_(command_timeout),
+      decoder_(limits),
+      heard_at_(now()),
+      work_(stream_->executor()),
+      watch_(stream_->executor()),
+      end_(stream_->executor()) {
+  work_.expires_at(MonotonicTime::max());
+  end_.expires_at(MonotonicTime::max());
+}
+
+void RedisConnection::start(TaskGroup& tasks) {
+  tasks.spawn(read_replies(shared_from_this()));
+  tasks.spawn(write_commands(shared_from_this()));
+  tasks.spawn(watch(shared_from_this()));
+}
+
+bool RedisConnection::is_overdue() const noexcept { return !places_.empty() && now() - places_.front().queued_at > command_timeout_; }
+
+std::shared_ptr<PendingReply> RedisConnection::send(std::span<const std::string_view> words) {
+  if (!is_open() || places_.size() >= kInFlightMax || unsent_.size() >= kUnsentBytesMax || is_overdue()) return nullptr;
+  auto pending = std::make_shared<PendingReply>(stream_->executor());
+  places_.push_back({pending, now()});
+  append_command(unsent_, words);
+  work_.cancel();
+  return pending;
+}
+
+void RedisConnection::send_unanswered(std::initializer_list<std::string_view> words) {
+  if (!is_open() || unsent_.size() >= kUnsentBytesMax) return;
+  append_command(unsent_, words);
+  work_.cancel();
+}
+
+Task<Result<RedisReply>> RedisConnection::reply_to(std::shared_ptr<RedisConnection> connection, std::shared_ptr<PendingReply> pending) {
+  if (!pending) {
+    if (!connection->is_open()) co_return make_error(Fault::unavailable, connection->failure().detail);
+    co_return make_error(Fault::unavailable, connection->is_overdue() ? "redis: it does not answer" : "redis: too many commands under way");
+  }
+  pending->timer_.expires_after(connection->command_timeout_);
+  while (!pending->result_ && pending->timer_.expiry() > now()) {
+    auto waited = co_await pending->timer_.async_wait(as_result);
+    (void)waited;  // the result tells
+  }
+  if (!pending->result_) co_return make_error(Fault::timed_out, "redis: no answer in time");
+  co_return std::move(*pending->result_);
+}
+
+void RedisConnection::settle(const Place& place, Result<RedisReply> result) {
+  const std::shared_ptr<PendingReply> waiter = place.waiter.lock();
+  if (!waiter) return;
+  waiter->result_.emplace(std::move(result));
+  waiter->timer_.cancel();
+}
+
+void RedisConnection::deliver(RedisReply reply) {
+  if (places_.empty()) {
+    if (on_push_) return on_push_(std::move(reply));
+    return close(Fault::broken, "redis: an answer that nobody asked for");
+  }
+  const Place place = std::move(places_.front());
+  places_.pop_front();
+  heard_at_ = place.queued_at;
+  settle(place, std::move(reply));
+}
+
+void RedisConnection::close(Fault fault, std::string why) {
+  if (failure_) return;
+  failure_ = make_error(fault, std::move(why));
+  const std::shared_ptr<RedisConnection> self = shared_from_this();  // a waiter's end may be the owner's
+  stream_->abort();
+  for (const Place& place : std::exchange(places_, {})) settle(place, make_error(Fault::broken, failure_->detail));
+  work_.cancel();
+  watch_.cancel();
+  end_.cancel();
+}
+
+void RedisConnection::leave(std::string why) {
+  if (is_open() && sending_.empty() && !unsent_.empty()) (void)stream_->try_write(unsent_.view());
+  close(Fault::closed, std::move(why));
+}
+
+Task<void> RedisConnection::ended(std::shared_ptr<RedisConnection> connection) {
+  while (connection->is_open()) {
+    auto waited = co_await connection->end_.async_wait(as_result);
+    (void)waited;
+  }
+}
+
+Task<void> RedisConnection::read_replies(std::shared_ptr<RedisConnection> self) {
+  while (self->is_open()) {
+    const std::span<char> room = self->decoder_.room();
+    const transport::IoResult got = co_await self->stream_->read_some(room);
+    if (!got.ok()) {
+      self->close(Fault::broken,
+                  got.status == transport::IoStatus::closed ? "redis: it closed the connection" : "redis: the connection was lost");
+      break;
+    }
+    self->decoder_.commit(got.bytes);
+    while (self->is_open()) {
+      Result<std::optional<RedisReply>> reply = self->decoder_.next();
+      if (!reply) {
+        self->close(Fault::broken, "redis: " + reply.error().detail);
+        break;
+      }
+      if (!reply->has_value()) break;
+      self->deliver(std::move(**reply));
+    }
+  }
+}
+
+Task<void> RedisConnection::write_commands(std::shared_ptr<RedisConnection> self) {
+  while (self->is_open()) {
+    if (self->unsent_.empty()) {
+      auto waited = co_await self->work_.async_wait(as_result);
+      (void)waited;
+      continue;
+    }
+    std::swap(self->unsent_, self->sending_);
+    ++self->writes_;
+    const std::string_view bytes = self->sending_.view();
+    const transport::IoResult sent = co_await self->stream_->write_all(bytes);
+    if (!sent.ok()) {
+      self->close(Fault::broken, "redis: the connection was lost");
+      break;
+    }
+    self->sending_.clear();
+  }
+}
+
+// A server that hangs is given up after twice the time that a command has; one that nobody asks anything is asked for a sign of life.
+Task<void> RedisConnection::watch(std::shared_ptr<RedisConnection> self) {
+  MonotonicTime last_beat = now();
+  while (self->is_open()) {
+    constexpr std::chrono::milliseconds kLookMin{20};
+    self->watch_.expires_after(std::clamp(self->command_timeout_, kLookMin, kHeartbeat));
+    auto waited = co_await self->watch_.async_wait(as_result);
+    (void)waited;
+    if (!self->is_open()) break;
+    const bool is_hung = !self->places_.empty() && now() - self->places_.front().queued_at > 2 * self->command_timeout_;
+    if (is_hung) {
+      self->close(Fault::timed_out, "redis: it does not answer");
+      break;
+    }
+    if (!self->on_push_ && self->places_.empty() && now() - last_beat >= kHeartbeat) {
+      last_beat = now();
+      (void)self->send({"PING"});
+    }
+  }
+}
+
+Task<Result<std::shared_ptr<RedisConnection>>> RedisDialer::dial(std::string client_name, TaskGroup& tasks) {
+  const std::chrono::milliseconds patience = std::max(2 * settings_.command_timeout, std::chrono::milliseconds(500));
+  // A connector of its own for each attempt: its memory of addresses must not outlive a failover that DNS knows of.
+  transport::Connector connector(settings_.host, settings_.port, tls_, settings_.host, context_, wheel_);
+  Result<std::unique_ptr<transport::Stream>> stream = co_await connector.connect(patience);
+  if (!stream) co_return make_error(stream.error().fault, "redis: " + stream.error().detail);
+  auto connection = std::make_shared<RedisConnection>(std::move(*stream), settings_.command_timeout);
+  connection->start(tasks);
+  const Result<void> introduced = co_await introduce(connection, std::move(client_name));
+  if (!introduced) {
+    connection->close(Fault::broken, introduced.error().detail);
+    co_return introduced.error();
+  }
+  co_return connection;
+}
+
+Task<Result<void>> RedisDialer::introduce(std::shared_ptr<RedisConnection> connection, std::string client_name) {
+  std::shared_ptr<PendingReply> authenticated;
+  if (settings_.password_file || !settings_.username.empty()) {
+    Secret password;
+    if (settings_.password_file) {
+      Result<Secret> read = read_secret_file(*settings_.password_file);
+      if (!read) co_return make_error(Fault::unavailable, "password_file: " + read.error().detail);
+      password = std::move(*read);
+    }
+    const std::string_view bytes(reinterpret_cast<const char*>(password.reveal().data()), password.size());
+    authenticated = settings_.username.empty() ? connection->send({"AUTH", bytes}) : connection->send({"AUTH", settings_.username, bytes});
+  }
+  const std::string database = std::to_string(settings_.database);
+  std::shared_ptr<PendingReply> selected = settings_.database != 0 ? connection->send({"SELECT", database}) : nullptr;
+  std::shared_ptr<PendingReply> named = connection->send({"CLIENT", "SETNAME", client_name});
+  std::shared_ptr<PendingReply> alive = connection->send({"PING"});
+
+  const std::array<std::shared_ptr<PendingReply>, 3> needed{authenticated, selected, alive};
+  for (const std::shared_ptr<PendingReply>& step : needed) {
+    if (!step) continue;
+    const Result<RedisReply> reply = co_await RedisConnection::reply_to(connection, step);
+    if (!reply) co_return reply.error();
+    if (reply->is_error()) co_return meaning_of_error(reply->text).error;
+    if (reply->kind != RedisReply::Kind::status) co_return make_error(Fault::unavailable, "redis: an unexpected answer");
+  }
+  co_return Result<void>();  // whether it took the name does not matter
+}
+
+RedisErrorMeaning meaning_of_error(std::string_view text) {
+  struct Known {
+    std::string_view code;
+    std::string_view advice;
+    bool reconnect;
+  };
+  static constexpr std::array kKnown{
+      Known{"NOAUTH", "it wants a password: set password_file", true},
+      Known{"WRONGPASS", "it refuses the username or password", true},
+      Known{"NOPERM", "the user lacks a right", false},
+      Known{"LOADING", "it is loading its data", false},
+      Known{"BUSY", "somebody's script runs too long there", false},
+      Known{"OOM", "its memory is full (maxmemory)", false},
+      Known{"READONLY", "it is a replica: the url must lead to the master", true},
+      Known{"MOVED", "another node of a cluster has the key", true},
+      Known{"ASK", "another node of a cluster has the key", true},
+      Known{"TRYAGAIN", "the cluster moves the key right now", false},
+      Known{"CLUSTERDOWN", "the cluster is down", false},
+      Known{"MASTERDOWN", "the replica lost its master", true},
+      Known{"MISCONF", "it cannot write to its disk", false},
+      Known{"NOREPLICAS", "it has too few replicas to accept writes", false},
+      Known{"WRONGTYPE", "something else stands under a key of ours", false},
+      Known{"NOSCRIPT", "it lost our scripts", false},
+      Known{"UNKILLABLE", "somebody's script runs too long there", false},
+  };
+  const std::string_view code = text.substr(0, text.find(' '));
+  for (const Known& known : kKnown) {
+    if (code == known.code) {
+      std::string detail = "redis: ";
+      detail.append(known.advice).append(" (").append(printable(text)).append(")");
+      return {make_error(Fault::unavailable, std::move(detail)), known.reconnect};
+    }
+  }
+  return {make_error(Fault::unavailable, "redis: " + printable(text)), false};
+}
+
+}  // namespace sallyport::store
