@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 to a running gateway.
 #
-#   deploy/quickstart.sh          builds, makes demo keys, starts an echo service and the gateway, prints a tour, runs until Ctrl-C
+#   deploy/quickstart.sh          builds, makes demo keys, starts two small services and the gateway, prints a tour, runs until Ctrl-C
 #   deploy/quickstart.sh --tour   takes the tour itself and exits 0 only if every answer was the one promised
 #
 # Everything it makes stands under build/ and demo/, both ignored by git; demo/ may be deleted at any time.
@@ -36,10 +36,10 @@ trap 'exit 143' TERM
 
 check_ports() {
   local port taken=()
-  for port in 8443 8080 9901 9001; do
+  for port in 8443 8080 9901 9001 9002; do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then taken+=("$port"); fi
   done
-  [[ ${#taken[@]} -eq 0 ]] || fail "the demo needs the ports 8443, 8080, 9901 and 9001 of 127.0.0.1, and something already answers on: \
+  [[ ${#taken[@]} -eq 0 ]] || fail "the demo needs the ports 8443, 8080, 9901, 9001 and 9002 of 127.0.0.1, and something already answers on: \
 ${taken[*]}. Stop it (\`ss -ltnp\` shows who it is) and start again."
 }
 
@@ -72,11 +72,11 @@ make_certificates() {
 }
 
 make_keys() {
-  local algorithm
+  local name
   mkdir -p demo/keys
-  for algorithm in ES256 RS256; do
-    [[ -s demo/keys/$algorithm.private.jwks.json ]] ||
-      ( umask 077; "$sallyport" keys generate --algorithm "$algorithm" --kid "demo-$algorithm" >"demo/keys/$algorithm.private.jwks.json" )
+  for name in ES256 RS256 edge; do  # two of the demo's issuer, and the gateway's own
+    [[ -s demo/keys/$name.private.jwks.json ]] ||
+      ( umask 077; "$sallyport" keys generate --algorithm "${name/edge/ES256}" --kid "demo-$name" >"demo/keys/$name.private.jwks.json" )
   done
   python3 deploy/demo/public_keys.py demo/keys/{ES256,RS256}.private.jwks.json >demo/keys/demo.public.jwks.json
 }
@@ -100,6 +100,7 @@ make_tokens() {
   mkdir -p demo/tokens
   token alice '{"sub": "alice", "roles": ["reader", "writer"], "scope": "orders:read orders:write"}'
   token alice-rs256 '{"sub": "alice", "roles": ["reader"], "scope": "orders:read"}' RS256
+  token bob '{"sub": "bob", "roles": ["reader"], "scope": "orders:read"}'
   token admin '{"sub": "root", "roles": ["admin"], "scope": "reports:read"}'
   token expired "{\"sub\": \"alice\", \"iat\": $(($(date +%s) - 7200)), \"exp\": $(($(date +%s) - 3600))}"
   token wrong-audience '{"sub": "alice", "aud": "another-service"}'
@@ -119,12 +120,16 @@ wait_for() {
 }
 
 start() {
+  mkdir -p demo/state
   python3 deploy/demo/echo_service.py --port 9001 >demo/echo.log 2>&1 &
+  children+=($!)
+  python3 deploy/demo/accounts_service.py --port 9002 >demo/accounts.log 2>&1 &
   children+=($!)
   "$sallyport" run --config config/demo.yaml >demo/gateway.log 2>&1 &
   children+=($!)
   wait_for echo "${children[0]}" http://127.0.0.1:9001/healthz
-  wait_for gateway "${children[1]}" http://127.0.0.1:9901/readyz
+  wait_for accounts "${children[1]}" http://127.0.0.1:9002/healthz
+  wait_for gateway "${children[2]}" http://127.0.0.1:9901/readyz
 }
 
 deploy/install-dependencies.sh build test
@@ -134,7 +139,8 @@ make_certificates
 make_keys
 make_tokens
 start
-say "Sallyport listens on https://localhost:8443 and http://localhost:8080, in front of an echo service on port 9001."
+say "Sallyport listens on https://localhost:8443 and http://localhost:8080, in front of an echo service (9001) and
+the accounts service (9002), where alice signs in with the password wonderland and bob with builder."
 echo "Its log is demo/gateway.log; its configuration config/demo.yaml and policies/demo.yaml."
 
 if [[ $take_tour == yes ]]; then
@@ -144,5 +150,5 @@ else
   say "Running until Ctrl-C."
   status=0
   wait -n "${children[@]}" || status=$?
-  fail "one of the processes ended with status $status; see demo/gateway.log and demo/echo.log"
+  fail "one of the processes ended with status $status; see demo/*.log"
 fi

@@ -96,8 +96,8 @@ class ForeignSessions(SessionCase):
         head, _, signature = plain.partition(".")
         with self.redis.no_data_commands():
             for value in (plain[:-1], head, head + ".", f"s:another-id.{signature}", f"{head}.{urllib.parse.unquote(other).split('.')[1]}",
-                          plain[2:], "j:" + plain[2:], "s:." + signature, f"{head}.{signature}=", f"{head}.{signature}x", "s:", ".", "%", "%zz",
-                          "s%3Aan-id", "s:" + "x" * 3000 + "." + signature):
+                          plain[2:], "j:" + plain[2:], "s:." + signature, f"{head}.{signature}=", f"{head}.{signature}x", "s:", ".", "%",
+                          "%zz", "s%3Aan-id", "s:" + "x" * 3000 + "." + signature):
                 with self.subTest(value[-20:]):
                     for spelled in {value, urllib.parse.quote(value, safe="")}:
                         self.assertEqual(self.present(spelled).status, 401)
