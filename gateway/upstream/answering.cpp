@@ -88,16 +88,6 @@ Progress Forwarding::parse_head() {
   }
 }
 
-bool Forwarding::drops(const http::Field& field) const noexcept {
-  if (field.named_by_connection || field.id >= FieldId::connection) return true;
-  switch (field.id) {
-    case FieldId::content_length:
-    case FieldId::transfer_encoding: return true;  // framing is written anew
-    case FieldId::x_request_id: return !policy_.request_id.empty();
-    default: return field.id == FieldId::other && policy_.drop_establish && identity::fold_alike(field.name, "X-Auth-Establish");
-  }
-}
-
 Framing Forwarding::answer_framing() const noexcept {
   const int status = work_->head.status;
   if (request_.method() == http::Method::head || status == 204 || status == 304) return Framing::none;
@@ -123,24 +113,22 @@ http::AnswerBody Forwarding::answer_body() const noexcept {
   return {};
 }
 
+void Forwarding::start_decoding() {
+  work_->decoder.start(answer_framing(), work_->head.content_length, std::numeric_limits<std::uint64_t>::max(),
+                       http::Limits::kAnswerHeaderBytesMax, http::Limits::kAnswerHeaderFieldsMax);
+}
+
 Progress Forwarding::start_answer() {
-  http::BodyDecoder& decoder = work_->decoder;
-  decoder.start(answer_framing(), work_->head.content_length, std::numeric_limits<std::uint64_t>::max(),
-                http::Limits::kAnswerHeaderBytesMax, http::Limits::kAnswerHeaderFieldsMax);
+  start_decoding();
   // Chunks that are broken already can still be a 502; once the head is out, only a cut.
-  if (answer_framing() == Framing::chunked && !holds(decoder, work_->input.view().substr(head_bytes_))) {
+  if (answer_framing() == Framing::chunked && !holds(work_->decoder, work_->input.view().substr(head_bytes_))) {
     fail(ForwardStatus::broken, "the framing of the upstream's answer is broken");
     return Progress::failed;
   }
-  std::vector<http::Field>& fields = work_->fields;
-  fields.clear();
-  for (const http::Field& field : work_->head.fields) {
-    if (!drops(field)) fields.push_back(field);
-  }
-  if (!policy_.request_id.empty()) fields.push_back({"X-Request-Id", policy_.request_id, FieldId::x_request_id});
+  gather_fields();
   // Nobody reads the rest of the request's body any more (K29).
   if (is_early_ && !keeps_uploading_) exchange_.close_after();
-  exchange_.start(work_->head.status, fields, answer_body());
+  exchange_.start(work_->head.status, work_->fields, answer_body());
   work_->input.consume(head_bytes_);
   return Progress::done;
 }
@@ -200,6 +188,7 @@ Task<Progress> Forwarding::relay() {
       client_left();
       co_return Progress::failed;
     }
+    if (is_turn_over(piece.size())) co_await yield_turn(stream_->executor());
     progress = next_piece(piece);
   }
   co_return progress;
@@ -223,7 +212,6 @@ Task<Progress> Forwarding::deliver_rest() {
     Progress progress = take_body_bytes(read, room.size());
     if (progress == Progress::more) progress = co_await relay();
     if (progress != Progress::more) co_return progress;
-    if (is_turn_over(read.bytes)) co_await yield_turn(stream_->executor());
   }
 }
 
@@ -231,7 +219,8 @@ void Forwarding::client_left() { fail(ForwardStatus::client_gone, "the client we
 
 bool Forwarding::is_reusable() const noexcept {
   return work_->head.keep_alive && answer_framing() != Framing::until_close && !is_early_ && !ended_by_close_ &&
-         request_.may_share_connection() && body_ == http::BodyState::end && pending_.empty() && work_->input.empty() && !stream_->has_buffered_input();
+         request_.may_share_connection() && body_ == http::BodyState::end && pending_.empty() && work_->input.empty() &&
+         !stream_->has_buffered_input();
 }
 
 void Forwarding::complete() {

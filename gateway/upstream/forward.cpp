@@ -5,6 +5,10 @@ namespace sallyport::upstream {
 
 Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, http::Exchange& exchange, const AnswerPolicy& policy) {
   Forwarding work(*impl_, request, exchange, policy);
+  if (work.is_interrupted()) {
+    work.client_left();
+    co_return work.result();
+  }
   Progress progress = work.gather_first_write();
   if (progress == Progress::failed) co_return work.result();
 
@@ -30,6 +34,12 @@ Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, 
     fresh = true;
   }
   if (progress == Progress::failed) co_return work.result();
+
+  // Whoever looks at answers does so before a byte of one goes down, because he may want to answer himself.
+  if (policy.interceptor != nullptr) {
+    progress = co_await work.intercept();
+    if (progress == Progress::failed) co_return work.result();
+  }
 
   // Answer: what came with the head leaves with the head. An answer that the upload found early has begun already.
   std::string_view piece;

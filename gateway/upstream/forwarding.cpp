@@ -20,9 +20,13 @@ Forwarding::Forwarding(Upstream::Impl& upstream, const identity::OutboundRequest
   server_ = upstream_.balancer.pick().value_or(0);
   upstream_.balancer.began(server_);
   result_.server = upstream_.settings.servers[server_].authority;
+  if (policy_.interruption == nullptr) return;
+  policy_.interruption->arm(&Forwarding::on_interruption, this);
+  is_interrupted_ = policy_.interruption->fired();
 }
 
 Forwarding::~Forwarding() {
+  if (policy_.interruption != nullptr) policy_.interruption->arm(nullptr, nullptr);
   upstream_.balancer.ended(server_);
   upstream_.workspaces.give(std::move(work_));
 }
@@ -37,6 +41,12 @@ void Forwarding::choose(std::size_t server) {
 void Forwarding::fail(ForwardStatus status, std::string_view detail) {
   if (stream_) stream_->abort();
   stream_.reset();
+  if (is_interrupted_) {
+    result_.status = ForwardStatus::client_gone;
+    result_.detail = "interrupted: the caller is let through no longer";
+    exchange_.abort();
+    return;
+  }
   result_.detail = detail;
   result_.status = status;
   if (exchange_.started()) {
@@ -81,9 +91,15 @@ Progress Forwarding::gather_first_write() {
   body_ = BodyState::more;
   body_left_ = exchange_.request().content_length;
   count_body(0);
+  work_->output.append(request_.head());
+  const Progress gathered = append_buffered_body(Workspace::kReadBytesMax);
+  first_write_ = work_->output.view();
+  return gathered;
+}
+
+Progress Forwarding::append_buffered_body(std::size_t bytes_max) {
   ByteBuffer& output = work_->output;
-  output.append(request_.head());
-  while (body_ == BodyState::more && output.size() < Workspace::kReadBytesMax) {
+  while (body_ == BodyState::more && output.size() < bytes_max) {
     const http::BodyPiece piece = exchange_.buffered_body();
     body_ = piece.state;
     if (body_ != BodyState::more) break;
@@ -97,7 +113,6 @@ Progress Forwarding::gather_first_write() {
     fail_body(body_);
     return Progress::failed;
   }
-  first_write_ = output.view();
   return Progress::done;
 }
 
@@ -111,6 +126,10 @@ Task<Progress> Forwarding::connect() {
   for (;;) {
     Result<std::unique_ptr<transport::Stream>> connected =
         co_await upstream_.servers[server_]->connector.connect(upstream_.settings.connect_timeout);
+    if (is_interrupted_) {
+      client_left();
+      co_return Progress::failed;
+    }
     if (connected) {
       stream_ = std::move(*connected);
       is_reused_ = false;
@@ -153,13 +172,15 @@ Progress Forwarding::stage(const http::BodyPiece& piece) {
   const bool is_chunked = request_.framing() == http::Framing::chunked;
   switch (body_) {
     case BodyState::more:
+      count_body(piece.bytes.size());
       pending_ = piece.bytes;
       if (is_chunked) {
         work_->output.clear();
         append_body(piece.bytes);
+        // Small chunks leave together: a system call for each would let a byte of the client's cost what a kilobyte does.
+        if (append_buffered_body(Workspace::kReadBytes) == Progress::failed) return Progress::failed;
         pending_ = work_->output.view();
       }
-      count_body(piece.bytes.size());
       return Progress::done;
     case BodyState::end: pending_ = is_chunked ? kLastChunk : std::string_view(); return Progress::done;
     case BodyState::malformed:
@@ -173,8 +194,10 @@ Progress Forwarding::stage(const http::BodyPiece& piece) {
 Progress Forwarding::read_early_head() {
   for (;;) {
     const std::span<char> room = head_room();
-    const Progress progress = take_head_bytes(stream_->try_read(room));
-    if (progress == Progress::more && stream_->has_buffered_input()) continue;
+    const IoResult read = stream_->try_read(room);
+    heard_all_ = read.status == IoStatus::would_block;
+    const Progress progress = take_head_bytes(read);
+    if (progress == Progress::more && !heard_all_) continue;
     is_early_ = has_answer_;
     return progress;
   }
@@ -185,6 +208,7 @@ Progress Forwarding::read_early_head() {
 bool Forwarding::goes_on_uploading() {
   const http::ResponseHead& head = work_->head;
   if (head.status >= 300 || !head.keep_alive) return false;
+  if (policy_.interceptor != nullptr) return false;  // it has not said yet whether there will be an answer
   const http::Framing framing = answer_framing();
   if (framing == http::Framing::none) return false;
   if (framing == http::Framing::length && work_->input.size() - head_bytes_ >= head.content_length) return false;
@@ -211,7 +235,8 @@ Task<Progress> Forwarding::listen() {
   } else {
     const std::span<char> room = body_room();
     const IoResult read = stream_->try_read(room);
-    if (read.status == IoStatus::would_block) co_return Progress::more;
+    heard_all_ = read.status == IoStatus::would_block;
+    if (heard_all_) co_return Progress::more;
     const Progress taken = take_body_bytes(read, room.size());
     if (taken != Progress::more) co_return taken;
   }
@@ -244,7 +269,7 @@ Task<Progress> Forwarding::send_pending() {
     if (written.status != IoStatus::would_block) co_return after_failed_write();
     const Progress heard = co_await listen();
     if (heard != Progress::more) co_return heard;
-    if (stream_->has_buffered_input()) continue;
+    if (!heard_all_) continue;
     stream_->expire_after(upstream_.settings.response_timeout);
     const IoStatus waited = co_await stream_->wait_for_either();
     if (waited != IoStatus::ok) co_return take_head_bytes({waited});
@@ -274,9 +299,8 @@ Task<Progress> Forwarding::upload() {
     }
     const http::BodyPiece piece = co_await exchange_.read_body_within(kListenInterval);
     if (piece.state == BodyState::more && piece.bytes.empty()) continue;
-    const std::size_t piece_bytes = piece.bytes.size();
     if (stage(piece) == Progress::failed) co_return Progress::failed;
-    if (is_turn_over(piece_bytes)) co_await yield_turn(stream_->executor());
+    if (is_turn_over(pending_.size())) co_await yield_turn(stream_->executor());
   }
 }
 
@@ -284,7 +308,7 @@ bool Forwarding::begin_retry() {
   if (stream_) stream_->abort();
   stream_.reset();
   // A new connection that died says something about the server; a kept one was just too old. A body that has gone on is nowhere any more.
-  if (!is_reused_ || !replayable_ || retries_left_ == 0) return false;
+  if (!is_reused_ || !replayable_ || retries_left_ == 0 || is_interrupted_) return false;
   if (!http::is_idempotent(request_.method()) && sent_bytes_ != 0) return false;
   --retries_left_;
   work_->input.clear();

@@ -1,6 +1,7 @@
 // One request on its way to an upstream and its answer on the way back: the steps of Upstream::forward() and what they share.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,6 +51,9 @@ class Forwarding {
   // The outcome of a lost connection that is not followed by another.
   void give_up();
 
+  // Shows the answer's head to the interceptor, where there is one. done: the answer goes downstream. failed: it is withheld, or nobody is
+  // left to get it.
+  [[nodiscard]] Task<Progress> intercept();
   // Starts the downstream answer. failed: what is here of its body is broken already.
   [[nodiscard]] Progress start_answer();
   // The next piece of the answer's body that is in the buffer. done: the body is complete. more: see `piece`; when it is empty, more must
@@ -62,15 +66,22 @@ class Forwarding {
   // After the exchange was finished: keeps the connection when it is clean.
   void complete();
 
+  [[nodiscard]] bool is_interrupted() const noexcept { return is_interrupted_; }
   [[nodiscard]] const ForwardResult& result() const noexcept { return result_; }
 
  private:
-  static constexpr std::size_t kTurnBytes = 512 * 1024;
+  static constexpr std::size_t kTurnBytes = 256 * 1024;
+  static constexpr std::size_t kStepBytes = 4 * 1024;  // what a step counts for at least: a small one costs its system calls too
 
+  // Ends it all from outside: both connections are closed, and whoever waits on one of them comes back and fails.
+  void interrupt() noexcept;
+  static void on_interruption(void* self) noexcept { static_cast<Forwarding*>(self)->interrupt(); }
   void choose(std::size_t server);
   void fail(ForwardStatus status, std::string_view detail);
   void fail_body(http::BodyState state);
   void append_body(std::string_view piece);
+  // Frames what is here of the body already, behind what the output buffer holds, until that has `bytes_max`.
+  [[nodiscard]] Progress append_buffered_body(std::size_t bytes_max);
   void count_body(std::size_t bytes);
   // Puts what the client brought into pending_.
   [[nodiscard]] Progress stage(const http::BodyPiece& piece);
@@ -92,7 +103,7 @@ class Forwarding {
   [[nodiscard]] Progress take_body_bytes(transport::IoResult read, std::size_t room);
   // Whether so much has moved without a wait that others should have their turn.
   [[nodiscard]] bool is_turn_over(std::size_t bytes) noexcept {
-    turn_bytes_ += bytes;
+    turn_bytes_ += std::max(bytes, kStepBytes);
     if (turn_bytes_ < kTurnBytes) return false;
     turn_bytes_ = 0;
     return true;
@@ -100,6 +111,11 @@ class Forwarding {
   [[nodiscard]] Progress parse_head();
   void await_answer();
   [[nodiscard]] bool drops(const http::Field& field) const noexcept;
+  void start_decoding();
+  // The answer's fields as they go downstream.
+  void gather_fields();
+  // The interceptor keeps the answer: the connection is kept for others only when all of it is here already.
+  void withhold();
   [[nodiscard]] http::AnswerBody answer_body() const noexcept;
   [[nodiscard]] http::Framing answer_framing() const noexcept;
   [[nodiscard]] bool is_reusable() const noexcept;
@@ -112,7 +128,7 @@ class Forwarding {
   std::unique_ptr<transport::Stream> stream_;
   std::size_t server_ = 0;
   std::vector<bool> tried_;  // servers that could not be reached; empty as long as all went well
-  ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, {}};
+  ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, false, {}};
 
   http::BodyState body_ = http::BodyState::end;  // how far the client's body has been read
   std::uint64_t body_left_ = 0;                  // of a sized body: what has not been read yet
@@ -124,10 +140,13 @@ class Forwarding {
   std::uint32_t retries_left_;
 
   MonotonicTime began_{};
-  bool heard_ = false;  // a byte of an answer came
+  bool heard_ = false;      // a byte of an answer came
+  bool heard_all_ = false;  // the last look at the upstream while sending found nothing more
   int informational_ = 0;
   std::size_t head_bytes_ = 0;
   bool has_answer_ = false;
+  bool is_interrupted_ = false;
+  std::vector<http::Field> added_;  // by the interceptor
   bool is_early_ = false;         // the answer came before the body had been sent
   bool keeps_uploading_ = false;  // and the body goes on beside it
   bool ended_by_close_ = false;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,8 +64,9 @@ class Worker {
     std::optional<upstream::ForwardResult> result;
   };
   // Starts it; several may be under way.
-  std::unique_ptr<Pending> begin(FakeExchange& exchange) {
+  std::unique_ptr<Pending> begin(FakeExchange& exchange, const std::function<void(upstream::AnswerPolicy&)>& change = {}) {
     auto pending = std::make_unique<Pending>();
+    if (change) change(pending->policy);
     const identity::OwnedNames owned({});
     const identity::OutboundPlan plan{};
     auto built = identity::OutboundRequest::build(PermitBuilder::anonymous(), plan, owned, exchange.head,
