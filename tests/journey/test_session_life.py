@@ -4,7 +4,7 @@ import time
 import unittest
 
 from support.gateway import PATIENCE, main, run_command
-from support.sessions import SESSION, TAGGED_ID, SessionCase, flip, session_handle, set_cookies
+from support.sessions import SESSION, TAGGED_ID, SessionCase, flip, session_handle, set_cookies, write_secret
 from support.tokens import decode
 
 
@@ -104,6 +104,34 @@ class Operating(SessionCase):
                 self.assert_subject(self.with_session(cookie), "survivor")
                 self.assert_problem(self.with_session(old), 401)
 
+    def test_F10_the_secret_behind_the_tags_can_be_replaced(self):
+        configuration = json.loads(self.gateway.config_file.read_text())
+
+        def restart(*names: str) -> None:
+            for name in names:
+                if not (self.stand.folder / f"keys/{name}").exists():
+                    write_secret(self.stand.folder / f"keys/{name}", name * 8)
+            configuration["sessions"]["secret_file"] = [f"keys/{name}" for name in names]
+            self.gateway.config_file.write_text(json.dumps(configuration))
+            self.gateway.stop()
+            self.gateway.start()
+        before = self.gateway.config_file.read_text()
+        try:
+            restart("old-secret")
+            old, pair = self.sign_in("rotated").session, self.token_pair("rotated")
+            restart("new-secret", "old-secret")
+            new = self.sign_in("rotated").session
+            self.assert_subject(self.with_session(old), "rotated")
+            pair = self.refreshed(pair["refresh_token"])
+            restart("new-secret")
+            self.assertEqual(self.with_session(old).status, 401)
+            self.assert_subject(self.with_session(new), "rotated")
+            self.refreshed(pair["refresh_token"])
+        finally:
+            self.gateway.config_file.write_text(before)
+            self.gateway.stop()
+            self.gateway.start()
+
     def test_R04_no_id_is_in_any_log_metric_or_file(self):
         browser = self.sign_in("secretive")
         browser.ask("GET", "/api/x")
@@ -117,6 +145,35 @@ class Operating(SessionCase):
         self.assertTrue(stored)
         for secret in (browser.session.encode(), decode(browser.session), decode(browser.session)[:32]):
             self.assertNotIn(secret, stored)
+
+
+class Accounting(SessionCase):
+    """Each answer has its reason, and the numbers add up."""
+
+    def test_R10_every_decision_is_counted_under_its_reason(self):
+        browser = self.sign_in("counted")
+        line = browser.cookie_line()[0]
+        asked = [([line], "/api/x", "GET", 200), ([line], "/api/x", "GET", 200), ([], "/api/x", "GET", 401),
+                 ([f"Cookie: {SESSION}={flip(browser.session, 9)}"], "/api/x", "GET", 401), ([f"Cookie: {SESSION}=x"], "/api/x", "GET", 401),
+                 ([line, "Sec-Fetch-Site: cross-site"], "/api/x", "POST", 403), ([line], "/admin/x", "GET", 403),
+                 ([line, line], "/api/x", "GET", 400), ([line], "/reports/x", "GET", 403)]
+
+        def decisions() -> dict:
+            return {name: value for name, value in self.gateway.metrics().items() if name.startswith("sallyport_auth_decisions_total")
+                    and ('route="api"' in name or 'route="admin"' in name or 'route="reports"' in name)}
+        before = decisions()
+        for lines, target, method, status in asked:
+            self.assertEqual(self.get(*lines, target=target, method=method, body=b"" if method == "POST" else None).status, status)
+        self.eventually(lambda: sum(decisions().values()) - sum(before.values()) >= len(asked), "the count")
+        counted = {name: value - before.get(name, 0) for name, value in decisions().items() if value != before.get(name, 0)}
+        self.assertEqual(sum(counted.values()), len(asked), counted)
+        for name, value in counted.items():
+            if 'result="allowed"' in name:
+                self.assertEqual(value, 2, counted)
+            else:
+                self.assertNotIn('reason=""', name)
+        reasons = {name.split('reason="')[1].split('"')[0] for name in counted if 'result="allowed"' not in name}
+        self.assertGreaterEqual(len(reasons), 4, counted)
 
 
 class Timeouts(SessionCase):

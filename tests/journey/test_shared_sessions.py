@@ -3,7 +3,8 @@ import random
 import time
 
 from support.gateway import main
-from support.sessions import SessionCase, flip, forged_id, session_handle
+from support.http_client import bearer
+from support.sessions import SESSION, SessionCase, flip, forged_id, session_handle
 
 
 class SharedSessions(SessionCase):
@@ -44,6 +45,22 @@ class SharedSessions(SessionCase):
         for gateway in self.stand.gateways:
             self.assert_subject(self.with_session(browser.session, "/admin/x", gateway), "rising")
             self.eventually(lambda: self.with_session(old, gateway=gateway).status == 401, "the end of the old session", 0.5)
+
+    def test_R08_both_gateways_judge_alike(self):
+        browser, pair = self.sign_in("judged", roles=["reader"]), self.token_pair("judged", roles=["reader"])
+        credentials = {"none": [], "session": browser.cookie_line(), "token": [bearer(pair["access_token"])],
+                       "issuer's": [bearer(self.stand.token(sub="judged"))], "forged": [f"Cookie: {SESSION}={forged_id()}"],
+                       "bad token": [bearer("x.y.z")], "two": [bearer("a"), bearer("b")],
+                       "both": [*browser.cookie_line(), bearer(pair["access_token"])]}
+        for target in ("/api/x", "/admin/x", "/users/judged/x", "/users/other/x", "/optional/x", "/sessions-only/x", "/corp/x", "/public/x",
+                       "/nowhere", "/.gateway/session", "/edge-only/x"):
+            for name, lines in credentials.items():
+                for method in ("GET", "POST"):
+                    with self.subTest(f"{method} {target} {name}"):
+                        one, two = (self.get(*lines, target=target, gateway=gateway, method=method, body=b"" if method == "POST" else None)
+                                    for gateway in self.stand.gateways)
+                        self.assertEqual(one.status, two.status)
+                        self.assertEqual(one.header("WWW-Authenticate"), two.header("WWW-Authenticate"))
 
     def test_G01_G02_G03_what_nobody_issued_costs_no_command(self):
         good = self.sign_in().session
