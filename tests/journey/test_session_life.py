@@ -154,7 +154,8 @@ class Accounting(SessionCase):
         browser = self.sign_in("counted")
         line = browser.cookie_line()[0]
         asked = [([line], "/api/x", "GET", 200), ([line], "/api/x", "GET", 200), ([], "/api/x", "GET", 401),
-                 ([f"Cookie: {SESSION}={flip(browser.session, 9)}"], "/api/x", "GET", 401), ([f"Cookie: {SESSION}=x"], "/api/x", "GET", 401),
+                 ([f"Cookie: {SESSION}={flip(browser.session, 9)}"], "/api/x", "GET", 401),
+                 ([f"Cookie: {SESSION}=x"], "/api/x", "GET", 401),
                  ([line, "Sec-Fetch-Site: cross-site"], "/api/x", "POST", 403), ([line], "/admin/x", "GET", 403),
                  ([line, line], "/api/x", "GET", 400), ([line], "/reports/x", "GET", 403)]
 
