@@ -3,7 +3,7 @@ import json
 
 from support.gateway import main
 from support.http_client import bearer
-from support.sessions import SESSION, SessionCase, flip, set_cookies
+from support.sessions import SESSION, SessionCase, flip, set_cookies, sign_in_body
 
 ALLOWED = "https://app.test"
 
@@ -143,6 +143,16 @@ class Csrf(SessionCase):
         if token:
             self.assertEqual(browser.ask("POST", "/.gateway/refresh", f"X-CSRF-Token: {token}").status, 204)
         self.assertEqual(browser.ask("POST", "/.gateway/logout", "Sec-Fetch-Site: same-origin").status, 204)
+
+    def test_F14_no_foreign_page_signs_its_visitor_in(self):
+        for target in ("/login", "/token"):
+            for lines in (("Sec-Fetch-Site: cross-site",), ("Sec-Fetch-Site: same-site",), ("Origin: https://evil.test",), ("Origin: null",)):
+                with self.subTest(target, lines=lines), self.nothing_upstream():
+                    answer = self.ask("POST", target, *lines, body=sign_in_body({"sub": "mallory"}))
+                    self.assertEqual((answer.status, answer.all("Set-Cookie")), (403, []))
+            for lines in ((), ("Sec-Fetch-Site: same-origin",), ("Origin: https://localhost",)):
+                with self.subTest(target, lines=lines):
+                    self.assertEqual(self.ask("POST", target, *lines, body=sign_in_body({"sub": "alice"})).status, 200)
 
     def test_F14_the_refusal_is_audited_with_its_reason(self):
         self.post("Sec-Fetch-Site: cross-site", target="/api/audited")
