@@ -1,4 +1,4 @@
-// The admin listener's answers (DESIGN §3.3): GET and HEAD of /livez, /readyz, /metrics, /routes.
+// The admin listener's answers (DESIGN §3.3): /livez, /readyz, /metrics, /routes, /revocations, /sessions.
 #pragma once
 
 #include <functional>
@@ -7,6 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "admin/answer.hpp"
+#include "admin/controls.hpp"
+#include "base/clock.hpp"
 #include "base/secret.hpp"
 #include "base/task.hpp"
 #include "http/exchange.hpp"
@@ -21,30 +24,33 @@ struct Sources {
   std::function<Task<std::string>()> routes;                // JSON (route_list)
 };
 
-// Any Host is answered. With a token, everything but /livez and /readyz needs `Authorization: Bearer TOKEN`: 401 otherwise, before a path
-// is told from one that does not exist. Refusals are problem documents, and nothing may be cached.
+// Any Host is answered, but for /revocations and /sessions without a token (refuse_pages()). With a token, everything but /livez and
+// /readyz needs `Authorization: Bearer TOKEN`: 401 otherwise, before a path is told from one that does not exist. Refusals are problem
+// documents, and nothing may be cached.
 class AdminApi final : public http::RequestHandler {
  public:
   // `token`: nullopt only where the listener is reachable from this machine alone. Throws std::invalid_argument for an empty token or a
-  // source that is not set.
-  AdminApi(Sources sources, std::optional<Secret> token);
+  // source that is not set. `controls` and `clock` outlive *this.
+  AdminApi(Sources sources, Controls& controls, const Clock& clock, std::optional<Secret> token);
 
   [[nodiscard]] Task<void> handle(http::Exchange& exchange) override;
   [[nodiscard]] Task<void> refuse(http::Exchange& exchange, http::RequestFault fault, std::string_view detail) override;
 
  private:
-  enum class Endpoint : unsigned char { livez, readyz, metrics, routes };
-  struct Answer;
+  enum class Endpoint : unsigned char { livez, readyz, metrics, routes, revocations, sessions };
 
   [[nodiscard]] static std::optional<Endpoint> endpoint(std::string_view path) noexcept;
+  [[nodiscard]] static std::string_view methods_of(Endpoint endpoint) noexcept;  // as in Allow
   // The refusal of a request that may not see what needs the token; nullopt when it may.
   [[nodiscard]] std::optional<Answer> refusal(const http::RequestHead& request) const;
-  [[nodiscard]] Task<Answer> answer(Endpoint endpoint) const;
+  // nullopt: the client is gone.
+  [[nodiscard]] Task<std::optional<Answer>> answer(Endpoint endpoint, http::Exchange& exchange) const;
   [[nodiscard]] Answer readiness() const;
-  [[nodiscard]] static Task<void> send(http::Exchange& exchange, const Answer& answer);
-  [[nodiscard]] Task<void> send_problem(http::Exchange& exchange, Answer answer);
+  [[nodiscard]] Task<void> send(http::Exchange& exchange, Answer answer);
 
   Sources sources_;
+  Controls& controls_;
+  const Clock& clock_;
   std::optional<Secret> token_;
   observe::IdGenerator ids_;
 };

@@ -10,6 +10,7 @@
 #include "app/config_loader.hpp"
 #include "app/config_reader.hpp"
 #include "app/explain.hpp"
+#include "app/operator_commands.hpp"
 #include "app/token_commands.hpp"
 #include "app/version.hpp"
 #include "base/text.hpp"
@@ -29,6 +30,8 @@ struct Arguments {
   std::string token;
   std::string ttl = "15m";
   SignOptions sign;
+  CreateSessionOptions create_session;
+  RevokeOptions revoke;
 };
 
 struct Subcommands {
@@ -39,6 +42,8 @@ struct Subcommands {
   CLI::App* keys_public;
   CLI::App* token_sign;
   CLI::App* token_verify;
+  CLI::App* session_create;
+  CLI::App* revoke;
 };
 
 int usage(const Streams& streams, std::string_view why) {
@@ -82,6 +87,34 @@ void declare_key_commands(CLI::App& top, Arguments& arguments, Subcommands& comm
   commands.token_verify->add_option("--keys", arguments.keys_file, "a JWK Set or PEM")->required();
   commands.token_verify->add_option("--algorithms", arguments.algorithms, "those that are allowed: RS256,ES256")->required();
   commands.token_verify->add_option("token", arguments.token, "without it: one per line on stdin");
+}
+
+void declare_operator_commands(CLI::App& top, Arguments& arguments, Subcommands& commands) {
+  CLI::App* session = top.add_subcommand("session", "sessions");
+  session->require_subcommand(1);
+  commands.session_create = session->add_subcommand("create", "a new session; prints the value of its cookie");
+  commands.session_create->add_option("--config", arguments.create_session.config_path, "the configuration")->required();
+  commands.session_create->add_option("--subject", arguments.create_session.subject, "whose")->required();
+  commands.session_create->add_option("--claims", arguments.create_session.claims, "a JSON object of what is known of the subject");
+
+  commands.revoke = top.add_subcommand("revoke", "refuse what was issued until now, on every gateway of the store");
+  commands.revoke->add_option("--config", arguments.revoke.config_path, "the configuration")->required();
+  CLI::Option_group* what = commands.revoke->add_option_group("what");
+  what->add_option("--subject", arguments.revoke.subject, "every session and token of the subject");
+  what->add_option("--session", arguments.revoke.session, "the value of a session cookie, or a session's handle");
+  what->add_option("--token-id", arguments.revoke.token_id, "the `jti` of a token");
+  what->add_option("--family", arguments.revoke.family, "a refresh token, or the handle of its family");
+  commands.revoke->add_option("--issued-before", arguments.revoke.issued_before,
+                              "what was issued until then (RFC 3339) instead of until now; alone: whoever it belongs to");
+}
+
+int revoke(const Arguments& arguments, const Streams& streams) {
+  const RevokeOptions& options = arguments.revoke;
+  const int named = (options.subject ? 1 : 0) + (options.session ? 1 : 0) + (options.token_id ? 1 : 0) + (options.family ? 1 : 0);
+  if (named > 1 || (named == 0 && !options.issued_before)) {
+    return usage(streams, "revoke: expected one of --subject, --session, --token-id, --family, or --issued-before alone");
+  }
+  return revoke(options, streams);
 }
 
 int check(const std::string& config_path, const Streams& streams) {
@@ -133,6 +166,8 @@ int dispatch(const Arguments& arguments, const Subcommands& commands, const Stre
   if (commands.keys_public->parsed()) return print_public_keys(arguments.keys_file, streams);
   if (commands.token_sign->parsed()) return sign(arguments, *commands.token_sign, streams);
   if (commands.token_verify->parsed()) return verify(arguments, *commands.token_verify, streams);
+  if (commands.session_create->parsed()) return create_session(arguments.create_session, streams);
+  if (commands.revoke->parsed()) return revoke(arguments, streams);
   return usage(streams, "nothing to do");
 }
 
@@ -146,6 +181,7 @@ int run_command_line(const std::vector<std::string>& arguments, const Streams& s
   Subcommands commands{};
   declare_configuration_commands(top, parsed, commands);
   declare_key_commands(top, parsed, commands);
+  declare_operator_commands(top, parsed, commands);
   try {
     top.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
   } catch (const CLI::ParseError& error) {

@@ -15,6 +15,7 @@ enum ExitCode : int {
   kRefused = 1,  // or an invalid configuration
   kUsage = 2,
   kCouldNotStart = 3,
+  kStoreUnreachable = 4,
 };
 
 struct Streams {

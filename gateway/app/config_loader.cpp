@@ -86,36 +86,6 @@ void read_shutdown(Loading& loading, const Node& node) {
   }
 }
 
-// The form alone: nothing uses the store yet (config_keys.cpp).
-void check_store(Loading& loading, const Node& node) {
-  const MapReader store(loading.problems, node, "store");
-  static const Words<int> kKinds = {{"embedded", 0}};
-  if (const Node* kind = store.require("kind", "embedded")) static_cast<void>(read_keyword(loading.problems, *kind, "store.kind", kKinds));
-  if (const Node* path = store.find("path")) static_cast<void>(read_text(loading.problems, *path, "the path of a file"));
-}
-
-// The form alone: there are no sessions yet (config_keys.cpp).
-void check_sessions(Loading& loading, const Node& node) {
-  Problems& problems = loading.problems;
-  const MapReader sessions(problems, node, "sessions");
-  for (const std::string_view key : {"idle_timeout", "absolute_timeout"}) {
-    if (const Node* timeout = sessions.find(key)) static_cast<void>(read_duration(problems, *timeout, {seconds(1), hours(24 * 366)}));
-  }
-  const Node* cookie_node = sessions.find("cookie");
-  if (cookie_node == nullptr) return;
-  const MapReader cookie(problems, *cookie_node, "sessions.cookie");
-  static const Words<int> kSameSite = {{"Strict", 0}, {"Lax", 1}, {"None", 2}};
-  if (const Node* same_site = cookie.find("same_site"))
-    static_cast<void>(read_keyword(problems, *same_site, "sessions.cookie.same_site", kSameSite));
-  if (const Node* name = cookie.find("name")) {
-    const auto text = read_text(problems, *name, "the name of a cookie");
-    if (text && !text->starts_with("__Host-")) {
-      problems.error(name->at,
-                     fmt::format("{} does not begin with '__Host-', which keeps other sites from setting the cookie", shown(*name)));
-    }
-  }
-}
-
 bool is_version_1(Loading& loading, const MapReader& file) {
   const Node* version = file.require("version", "1");
   return version != nullptr && read_integer(loading.problems, *version, 1, 1).has_value();
@@ -130,13 +100,17 @@ void read_top(Loading& loading, const Node& root) {
   if (const Node* node = top.find("workers")) read_workers(loading, *node);
   if (const Node* node = top.require("listeners", "a list of listeners, each with a name and an address")) read_listeners(loading, *node);
   if (const Node* node = top.find("admin")) read_admin(loading, *node);
-  if (const Node* node = top.find("store")) check_store(loading, *node);
+  if (const Node* node = top.find("store")) read_store(loading, *node);
   if (const Node* node = top.find("issuers")) read_issuers(loading, *node);
-  if (const Node* node = top.find("sessions")) check_sessions(loading, *node);
+  read_tokens(loading, top.find("tokens"));
+  read_sessions(loading, top.find("sessions"));
+  read_revocations(loading, top.find("revocations"));
   if (const Node* node = top.require("upstreams", "a list of upstreams, each with a name and servers")) read_upstreams(loading, *node);
   if (const Node* node = top.find("log")) read_log(loading, *node);
   if (const Node* node = top.find("shutdown")) read_shutdown(loading, *node);
   if (const Node* node = top.require("policies", "a list of policy files or patterns like policies/*.yaml")) read_policies(loading, *node);
+  complete_routes(loading);
+  check_store_suffices(loading, root.at);
 }
 
 // An upstream that is this gateway would go round in circles, with our own headers on the second round.
@@ -172,7 +146,7 @@ pipeline::SnapshotPtr compile(Loading& loading) {
   route::RouteTable::Built built = route::RouteTable::build(std::move(matches));
   for (const route::RouteConflict& conflict : built.conflicts) {
     const pipeline::Route& other = loading.routes[conflict.other];
-    loading.problems.error(loading.route_places[conflict.route],
+    loading.problems.error(loading.pending[conflict.route].at,
                            conflict.route == conflict.other
                                ? fmt::format("route '{}' {}", loading.routes[conflict.route].name, conflict.detail)
                                : fmt::format("route '{}' and route '{}' ({}): {}", loading.routes[conflict.route].name, other.name,
@@ -184,10 +158,24 @@ pipeline::SnapshotPtr compile(Loading& loading) {
   for (const KnownIssuer& known : loading.issuers) issuers.push_back(known.issuer);
   std::vector<std::string> upstream_names;
   for (const KnownUpstream& known : loading.upstreams) upstream_names.push_back(known.name);
-  authenticate::CredentialPlan every = plan_credentials(issuers);
-  return std::make_shared<const pipeline::Snapshot>(pipeline::Snapshot{std::move(loading.routes), std::move(built.table),
-                                                                       identity::OwnedNames(identity_headers), std::move(issuers),
-                                                                       std::move(upstream_names), std::move(every)});
+  const milliseconds kept = loading.settings.store.revocations_kept;
+  const issue::RevocationTimes times{
+      .session = loading.sessions->absolute_timeout,
+      .family = loading.edge ? loading.family_ttl : kept,
+      .everything_else = kept,
+  };
+  return std::make_shared<const pipeline::Snapshot>(pipeline::Snapshot{
+      .routes = std::move(loading.routes),
+      .table = std::move(built.table),
+      .owned_names = identity::OwnedNames(identity_headers),
+      .issuers = std::move(issuers),
+      .upstream_names = std::move(upstream_names),
+      .any_credential = plan_of_every_kind(loading),
+      .sessions = loading.sessions,
+      .edge = loading.edge,
+      .our_cookies = our_cookies(loading),
+      .revocation_times = times,
+  });
 }
 
 }  // namespace

@@ -28,18 +28,6 @@ struct IssuerNodes {
   const Node* key_file = nullptr;
 };
 
-// A list of different, non-empty texts.
-std::vector<std::string> read_texts(Problems& problems, const Node& node, std::string_view expected) {
-  std::vector<std::string> texts;
-  for (const Node* item : read_list(problems, node, expected)) {
-    auto text = read_text(problems, *item, expected);
-    if (!text) continue;
-    if (std::ranges::find(texts, *text) != texts.end()) problems.error(item->at, fmt::format("{} stands in the list twice", shown(*item)));
-    texts.push_back(std::move(*text));
-  }
-  return texts;
-}
-
 std::string all_algorithm_names() {
   std::string names;
   for (std::size_t i = 0; i < authenticate::kAlgorithmCount; ++i) {
@@ -120,10 +108,7 @@ std::optional<TokenPlace> read_token_place(Problems& problems, const Node& node)
     problems.error(name_node->at, fmt::format("{} is no name of a header or cookie (RFC 9110 §5.6.2)", shown(*name_node)));
     return std::nullopt;
   }
-  if (!is_header) {
-    problems.warning(name_node->at, "this version does not check requests that a cookie authenticates for CSRF: use SameSite cookies");
-    return TokenPlace{TokenPlace::Kind::cookie, *name};
-  }
+  if (!is_header) return TokenPlace{TokenPlace::Kind::cookie, *name};
   if (equals_ignoring_case(*name, "Authorization")) return TokenPlace{TokenPlace::Kind::authorization, {}};
   if (identity::OwnedNames::is_reserved(*name)) {
     problems.error(name_node->at,
@@ -147,15 +132,7 @@ std::vector<TokenPlace> read_token_places(Problems& problems, const Node& node) 
 void read_pointer(Problems& problems, const MapReader& claims, std::string_view key, JsonPointer& pointer) {
   const Node* node = claims.find(key);
   if (node == nullptr) return;
-  const auto text = read_text(problems, *node, "a JSON pointer like /realm_access/roles");
-  if (!text) return;
-  const Result<JsonPointer> parsed = JsonPointer::parse(*text);
-  if (parsed) {
-    pointer = *parsed;
-  } else {
-    problems.error(node->at, fmt::format("{} is no JSON pointer{}; expected something like /realm_access/roles", shown(*node),
-                                         because(*node, parsed.error())));
-  }
+  if (auto read = read_json_pointer(problems, *node, "/realm_access/roles")) pointer = std::move(*read);
 }
 
 void read_issuer_value(Loading& loading, const Node& node, authenticate::Expectations& expectations) {
@@ -203,7 +180,13 @@ void read_optional_parts(Loading& loading, const MapReader& reader, authenticate
   if (const Node* node = reader.find("token_type")) {
     expectations.token_type = read_text(problems, *node, "the `typ` of its tokens, like at+jwt");
   }
-  if (const Node* node = reader.find("token_from")) settings.token_from = read_token_places(problems, *node);
+  if (const Node* node = reader.find("token_from")) {
+    settings.token_from = read_token_places(problems, *node);
+    for (const TokenPlace& place : settings.token_from) {
+      if (place.kind == TokenPlace::Kind::cookie)
+        loading.cookies.push_back({place.name, fmt::format("a token cookie of the issuer '{}'", settings.name)});
+    }
+  }
   if (const Node* node = reader.find("claims")) {
     const MapReader claims(problems, *node, "issuers[].claims");
     read_pointer(problems, claims, "roles", expectations.roles);
@@ -288,17 +271,12 @@ const KnownIssuer* find_issuer(const Loading& loading, std::string_view name) {
   return found == loading.issuers.end() ? nullptr : &*found;
 }
 
-authenticate::CredentialPlan plan_credentials(std::vector<authenticate::IssuerPtr> issuers) {
-  authenticate::CredentialPlan plan;
-  plan.kinds = {authenticate::CredentialPlan::Kind::jwt};
-  for (const authenticate::IssuerPtr& issuer : issuers) {
-    if (issuer == nullptr) continue;  // at fault, and reported
-    for (const TokenPlace& place : issuer->settings.token_from) {
-      if (std::ranges::find(plan.token_places, place) == plan.token_places.end()) plan.token_places.push_back(place);
-    }
-    plan.issuers.push_back(issuer);
+authenticate::CredentialPlan plan_of_every_kind(const Loading& loading) {
+  std::vector<authenticate::IssuerPtr> issuers;
+  for (const KnownIssuer& known : loading.issuers) {
+    if (known.issuer != nullptr) issuers.push_back(known.issuer);  // otherwise it is at fault, and reported
   }
-  return plan;
+  return authenticate::make_default_plan(issuers, loading.sessions_used_at ? loading.sessions : nullptr);
 }
 
 }  // namespace sallyport::app

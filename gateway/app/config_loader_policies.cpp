@@ -11,12 +11,15 @@ namespace sallyport::app {
 namespace {
 
 using authorize::Access;
+using pipeline::Establish;
+
+constexpr std::string_view kCredentialsPath = "policies[].routes[].credentials[]";
 
 struct RouteReading {
   Loading& loading;
   const MapReader& reader;
   pipeline::Route route;
-  Place at;                             // of the path, or of the route where there is none
+  PendingRoute pending;
   std::vector<std::string> parameters;  // of the path
   std::optional<Access> access;
 };
@@ -26,7 +29,7 @@ void read_match(RouteReading& reading, const Node& node) {
   route::Match& match = reading.route.match;
   const MapReader reader(problems, node, "policies[].routes[].match");
   if (const Node* path = reader.require("path", "a path like /orders/**")) {
-    reading.at = path->at;
+    reading.pending.at = path->at;
     if (const auto text = read_text(problems, *path, "a path like /orders/**")) {
       const Result<route::PathPattern> pattern = route::PathPattern::parse(*text);
       if (pattern) {
@@ -68,52 +71,60 @@ void read_access(RouteReading& reading) {
 }
 
 // `{ jwt: ISSUER }` -> the issuer; nullptr when it is at fault or none.
-const KnownIssuer* read_credential(Loading& loading, const Node& node) {
+const KnownIssuer* read_token_credential(Loading& loading, const Node& node) {
   Problems& problems = loading.problems;
-  constexpr std::string_view kPath = "policies[].routes[].credentials[]";
-  if (node.kind == Node::Kind::scalar) {
-    static const Words<int> kNone = {{"{ jwt: ISSUER }", 0}};  // `session` is a later version's
-    static_cast<void>(read_keyword(problems, node, kPath, kNone));
-    return nullptr;
-  }
-  const MapReader reader(problems, node, std::string(kPath));
+  const MapReader reader(problems, node, std::string(kCredentialsPath));
   const Node* name = reader.require("jwt", "the name of an issuer");
   if (name == nullptr) return nullptr;
   const auto text = read_text(problems, *name, "the name of an issuer");
   if (!text) return nullptr;
   const KnownIssuer* issuer = find_issuer(loading, *text);
   if (issuer == nullptr) {
-    problems.error(name->at, *text == "edge" ? std::string("the issuer 'edge' (the gateway's own tokens) is not supported by this version")
-                                             : fmt::format("there is no issuer {}", shown(*name)));
+    problems.error(name->at, *text == authenticate::kEdgeIssuerName
+                                 ? std::string("the gateway issues no tokens of its own; expected `tokens` in the configuration")
+                                 : fmt::format("there is no issuer {}", shown(*name)));
   }
   return issuer;
 }
 
-void read_credentials(RouteReading& reading) {
+void use_sessions(Loading& loading, const Place& at) {
+  if (!loading.sessions_used_at) loading.sessions_used_at = at;
+}
+
+void read_named_credentials(RouteReading& reading, const Node& node) {
   Loading& loading = reading.loading;
-  std::vector<authenticate::IssuerPtr> issuers;
-  if (const Node* node = reading.reader.find("credentials")) {
-    if (reading.access == Access::public_) {
-      loading.problems.error(reading.reader.place_of("credentials"),
-                             "a public route reads no credentials; expected access: optional or authenticated");
+  std::vector<const KnownIssuer*> named;
+  std::vector<authenticate::CredentialEntry> entries;
+  bool has_session = false;
+  for (const Node* item : read_list(loading.problems, node, "a list of { jwt: ISSUER } and session")) {
+    if (item->kind == Node::Kind::scalar) {
+      static const Words<int> kWords = {{"session", 0}};
+      if (!read_keyword(loading.problems, *item, kCredentialsPath, kWords)) continue;
+      if (has_session) loading.problems.error(item->at, "session stands in the list twice");
+      has_session = true;
+      use_sessions(loading, item->at);
+      entries.push_back({true, nullptr});
+      continue;
     }
-    std::vector<const KnownIssuer*> named;
-    for (const Node* item : read_list(loading.problems, *node, "a list of { jwt: ISSUER }")) {
-      const KnownIssuer* issuer = read_credential(loading, *item);
-      if (issuer == nullptr) continue;
-      if (std::ranges::find(named, issuer) != named.end())
-        loading.problems.error(item->at, fmt::format("the issuer '{}' stands in the list twice", issuer->name));
-      named.push_back(issuer);
-      issuers.push_back(issuer->issuer);
-    }
-  } else if (!reading.reader.has("credentials")) {
-    for (const KnownIssuer& known : loading.issuers) issuers.push_back(known.issuer);
-    if (loading.issuers.empty() && reading.access == Access::authenticated) {
-      loading.problems.error(reading.reader.place_of("access"),
-                             "nobody could ever pass: no issuer is configured; expected `issuers` in the configuration");
-    }
+    const KnownIssuer* issuer = read_token_credential(loading, *item);
+    if (issuer == nullptr) continue;
+    if (std::ranges::find(named, issuer) != named.end())
+      loading.problems.error(item->at, fmt::format("the issuer '{}' stands in the list twice", issuer->name));
+    named.push_back(issuer);
+    if (issuer->issuer != nullptr) entries.push_back({false, issuer->issuer});
   }
-  reading.route.credentials = plan_credentials(std::move(issuers));
+  reading.route.credentials = authenticate::make_plan(entries, loading.sessions);
+}
+
+void read_credentials(RouteReading& reading) {
+  const Node* node = reading.reader.find("credentials");
+  reading.pending.takes_every_kind = !reading.reader.has("credentials");
+  if (node == nullptr) return;
+  if (reading.access == Access::public_) {
+    reading.loading.problems.error(reading.reader.place_of("credentials"),
+                                   "a public route reads no credentials; expected access: optional or authenticated");
+  }
+  read_named_credentials(reading, *node);
 }
 
 void read_requirements(RouteReading& reading) {
@@ -235,19 +246,65 @@ void read_upstream_name(RouteReading& reading) {
 }
 
 // What is taken out of requests: every place where any issuer's token may stand, so that a token which this route does not accept does not
-// reach its upstream either. Authorization is the identity stage's own affair.
-void plan_removal(RouteReading& reading) {
-  for (const KnownIssuer& known : reading.loading.issuers) {
+// reach its upstream either, and the cookies that we set. Authorization is the identity stage's own affair; the cookies of
+// sessions.foreign stay, because the application that wrote them reads them.
+void plan_removal(const Loading& loading, identity::OutboundPlan& plan) {
+  const auto add = [](std::vector<std::string>& names, const std::string& name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  for (const KnownIssuer& known : loading.issuers) {
     if (known.issuer == nullptr) continue;
     for (const authenticate::TokenPlace& place : known.issuer->settings.token_from) {
-      std::vector<std::string>* names = nullptr;
       switch (place.kind) {
         case authenticate::TokenPlace::Kind::authorization: break;
-        case authenticate::TokenPlace::Kind::header: names = &reading.route.outbound.credential_headers; break;
-        case authenticate::TokenPlace::Kind::cookie: names = &reading.route.outbound.our_cookies; break;
+        case authenticate::TokenPlace::Kind::header: add(plan.credential_headers, place.name); break;
+        case authenticate::TokenPlace::Kind::cookie: add(plan.our_cookies, place.name); break;
       }
-      if (names != nullptr && std::ranges::find(*names, place.name) == names->end()) names->push_back(place.name);
     }
+  }
+  for (const std::string& name : our_cookies(loading)) add(plan.our_cookies, name);
+}
+
+void read_csrf(RouteReading& reading, const Node& node) {
+  Problems& problems = reading.loading.problems;
+  authorize::CsrfPolicy& csrf = reading.route.csrf;
+  const std::string path = reading.reader.path_of("csrf");
+  if (node.kind == Node::Kind::scalar) {
+    static const Words<bool> kWords = {{"auto", false}, {"off", true}};
+    csrf.off = read_keyword(problems, node, path, kWords).value_or(false);
+    return;
+  }
+  const MapReader reader(problems, node, path);
+  const Node* origins = reader.require("allowed_origins", "a list of origins like [https://app.example.com]");
+  if (origins == nullptr) return;
+  for (const Node* item : read_list(problems, *origins, "a list of origins like [https://app.example.com]")) {
+    const auto text = read_text(problems, *item, "an origin like https://app.example.com");
+    if (!text) continue;
+    Result<std::string> origin = authorize::parse_origin(*text);
+    if (!origin) {
+      problems.error(item->at, fmt::format("{} is no origin{}; expected one like https://app.example.com", shown(*item),
+                                           because(*item, origin.error())));
+      continue;
+    }
+    if (std::ranges::find(csrf.allowed_origins, *origin) != csrf.allowed_origins.end())
+      problems.error(item->at, fmt::format("{} stands in the list twice", shown(*item)));
+    csrf.allowed_origins.push_back(std::move(*origin));
+  }
+}
+
+void read_establish(RouteReading& reading, const Node& node) {
+  Loading& loading = reading.loading;
+  static const Words<Establish> kWords = {{"session", Establish::session}, {"tokens", Establish::tokens}};
+  const auto value = read_keyword(loading.problems, node, reading.reader.path_of("establish"), kWords);
+  if (!value) return;
+  reading.route.establish = *value;
+  if (*value == Establish::session) use_sessions(loading, node.at);
+  if (*value == Establish::tokens && !loading.tokens_at) {
+    loading.problems.error(node.at, "the gateway issues no tokens of its own; expected `tokens` in the configuration");
+  }
+  const std::vector<std::string>& methods = reading.route.match.methods;
+  if (!methods.empty() && std::ranges::find(methods, "POST") == methods.end()) {
+    loading.problems.warning(node.at, "the route does not take POST: signing in by a safe method can be triggered by any link");
   }
 }
 
@@ -256,10 +313,8 @@ void read_switches(RouteReading& reading) {
   if (const Node* node = reading.reader.find("forward_credentials")) {
     reading.route.outbound.forward_credentials = read_boolean(problems, *node).value_or(false);
   }
-  static const Words<int> kCsrf = {{"auto", 0}, {"off", 1}};
-  if (const Node* node = reading.reader.find("csrf")) {
-    static_cast<void>(read_keyword(problems, *node, reading.reader.path_of("csrf"), kCsrf));
-  }
+  if (const Node* node = reading.reader.find("csrf")) read_csrf(reading, *node);
+  if (const Node* node = reading.reader.find("establish")) read_establish(reading, *node);
   if (const Node* node = reading.reader.find("rewrite")) read_rewrite(reading, *node);
 }
 
@@ -278,9 +333,8 @@ void read_route_name(RouteReading& reading) {
 void read_route(Loading& loading, const Node& node) {
   const std::size_t errors_before = loading.problems.error_count();
   const MapReader reader(loading.problems, node, "policies[].routes[]");
-  RouteReading reading{
-      loading, reader, pipeline::Route{{}, text(node.at), {}, {}, authorize::RoutePolicy{Access::authenticated, std::nullopt}, {}, 0},
-      node.at, {},     std::nullopt};
+  RouteReading reading{loading, reader, {}, {node.at, reader.place_of("access")}, {}, std::nullopt};
+  reading.route.source = text(node.at);
   read_route_name(reading);
   if (const Node* match = reader.require("match", "{ path: /orders/** }")) read_match(reading, *match);
   read_access(reading);
@@ -289,13 +343,12 @@ void read_route(Loading& loading, const Node& node) {
   read_identity(reading);
   read_switches(reading);
   read_upstream_name(reading);
-  plan_removal(reading);
   if (reading.access) reading.route.policy.access = *reading.access;
   reading.route.outbound.is_public = reading.access == Access::public_;
   // A route with problems would only add conflicts that are none.
   if (loading.problems.error_count() != errors_before) return;
   loading.routes.push_back(std::move(reading.route));
-  loading.route_places.push_back(reading.at);
+  loading.pending.push_back(reading.pending);
 }
 
 void read_policy(Loading& loading, const Node& root) {
@@ -323,8 +376,8 @@ void warn_of_public_corners(Loading& loading) {
     if (loading.routes[i].policy.access != Access::public_) continue;
     for (const pipeline::Route& section : loading.routes) {
       if (section.policy.access != Access::authenticated || !is_corner_of(loading.routes[i].match, section.match)) continue;
-      loading.problems.warning(loading.route_places[i], fmt::format("route '{}' is public below the authenticated route '{}' ({})",
-                                                                    loading.routes[i].name, section.name, section.source));
+      loading.problems.warning(loading.pending[i].at, fmt::format("route '{}' is public below the authenticated route '{}' ({})",
+                                                                  loading.routes[i].name, section.name, section.source));
     }
   }
 }
@@ -352,6 +405,32 @@ void read_policies(Loading& loading, const Node& patterns) {
     }
   }
   warn_of_public_corners(loading);
+}
+
+std::vector<std::string> our_cookies(const Loading& loading) {
+  std::vector<std::string> names;
+  if (loading.sessions_used_at) names.push_back(loading.sessions->cookie_name);
+  if (loading.edge) {
+    names.push_back(loading.edge->settings().access_cookie);
+    names.push_back(loading.edge->settings().refresh_cookie);
+  }
+  return names;
+}
+
+void complete_routes(Loading& loading) {
+  const authenticate::CredentialPlan every = plan_of_every_kind(loading);
+  for (std::size_t i = 0; i < loading.routes.size(); ++i) {
+    pipeline::Route& route = loading.routes[i];
+    plan_removal(loading, route.outbound);
+    if (!loading.pending[i].takes_every_kind) continue;
+    route.credentials = every;
+    const bool nobody = loading.issuers.empty() && !loading.sessions_used_at;
+    if (nobody && route.policy.access == Access::authenticated) {
+      loading.problems.error(loading.pending[i].access_at,
+                             "nobody could ever pass: no issuer is configured; expected `issuers`, `sessions` or `tokens` in the "
+                             "configuration");
+    }
+  }
 }
 
 }  // namespace sallyport::app

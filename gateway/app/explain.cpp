@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "app/config_loader.hpp"
+#include "app/open_store.hpp"
 #include "base/text.hpp"
 #include "http/request_parser.hpp"
 #include "pipeline/decide.hpp"
@@ -109,12 +110,37 @@ class Explainer {
   }
 
   int judge(const UrlParts& url, const http::RequestHead& request) {
+    if (!is_store_asked()) return judge(url, request, nullptr);
+    const Result<std::unique_ptr<OpenedStore>> opened = OpenedStore::open(settings_);
+    if (opened) return judge(url, request, opened->get());
+    line("store: could not be asked, so sessions and revocations are not known: " + opened.error().detail);
+    return judge(url, request, nullptr);
+  }
+
+  // A gateway that keeps nothing has nothing to say to a request that is not its own.
+  [[nodiscard]] bool is_store_asked() const { return settings_.needs_store || settings_.store.redis || !settings_.store.path.empty(); }
+
+  int judge(const UrlParts& url, const http::RequestHead& request, OpenedStore* opened) {
     constexpr std::size_t kCacheBytes = 1024 * 1024;
+    boost::asio::io_context own_context{1};
+    TaskGroup own_tasks(own_context, [](std::string_view) {});
+    observe::WorkerMetrics metrics;
+    const store::RevocationList none(1);
+    const store::RevocationList& revocations = opened != nullptr ? opened->revocations() : none;
     authenticate::VerifiedTokenCache cache(1, kCacheBytes);
-    authenticate::JwtAuthenticator authenticator(cache);
+    authenticate::JwtAuthenticator tokens(cache, revocations);
+    authenticate::SessionAuthenticator sessions({revocations, clock_, opened != nullptr ? opened->tasks() : own_tasks, metrics}, 1);
+    if (opened != nullptr) {
+      sessions.use_store(opened->store());
+      if (const auto keys = opened->keys(settings_)) sessions.use_keys(*keys);
+    }
+    authenticate::Authenticator authenticator(tokens, sessions);
+    const http::Peer peer{.listener = "explain", .address = options_.client_address, .port = 0, .is_tls = url.scheme != "http"};
     pipeline::Explanation explanation;
+    const pipeline::Question question{request, peer, *settings_.snapshot, authenticator, clock_.wall_now(), &explanation};
     const pipeline::Verdict verdict =
-        pipeline::decide(request, options_.client_address, *settings_.snapshot, authenticator, SystemClock().wall_now(), &explanation);
+        opened != nullptr ? opened->ask(pipeline::decide(question)) : run_to_end(own_context, pipeline::decide(question));
+    if (opened != nullptr) opened->finish_tasks();
     for (const std::string& step : explanation) line(step);
     if (const auto* allowed = std::get_if<pipeline::Allowed>(&verdict)) return write_outbound(url, request, *allowed);
     if (const auto* denied = std::get_if<pipeline::DeniedOn>(&verdict)) return answered(pipeline::answer_for(denied->denied));
@@ -156,6 +182,7 @@ class Explainer {
     }
   }
 
+  SystemClock clock_;
   const ExplainOptions& options_;
   const Settings& settings_;
   std::ostream& out_;

@@ -10,6 +10,7 @@
 #include "listen/settings.hpp"
 #include "observe/log.hpp"
 #include "pipeline/snapshot.hpp"
+#include "store/store.hpp"
 #include "upstream/settings.hpp"
 
 namespace sallyport::app {
@@ -24,6 +25,11 @@ struct Settings {
   std::uint32_t workers = 1;  // resolved: never 0
   std::vector<listen::ListenerSettings> listeners;
   std::optional<AdminSettings> admin;
+  store::StoreSettings store;
+  std::size_t revocations_max = 1'000'000;
+  bool takes_sessions = false;                    // some route does, or sessions are configured
+  bool needs_store = false;                       // sessions or tokens are used: without the store nobody signs in
+  std::vector<std::string> session_secret_files;  // `sessions: { secret_file }`; empty: the gateways agree on one through the store
   std::vector<upstream::UpstreamSettings> upstreams;
   observe::LogSettings log;
   std::chrono::milliseconds drain_timeout{30'000};  // `shutdown: { drain_timeout }`

@@ -115,8 +115,7 @@ int sign_token(const SignOptions& options, WallTime now, const Streams& streams)
   }
   const std::string series = fmt::format("{:016x}", random_u64());
   for (std::uint64_t i = 0; i < options.count; ++i) {
-    const std::string own =
-        options.count == 1 ? text : with_member(text, *claims->object(), "jti", fmt::format("\"{}-{}\"", series, i));
+    const std::string own = options.count == 1 ? text : with_member(text, *claims->object(), "jti", fmt::format("\"{}-{}\"", series, i));
     const Result<std::string> token = authenticate::sign_jwt(*key, own, options.type);
     if (!token) return refuse(streams, token.error().detail);
     streams.out << *token << '\n';

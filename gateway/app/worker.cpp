@@ -10,10 +10,24 @@ Worker::Worker(const Shared& shared)
       wheel_(context_),
       tasks_(context_, [&shared](std::string_view what) { shared.log.event(observe::Level::error, "task_failed", what); }),
       flush_timer_(context_),
+      look_timer_(context_),
       access_log_(shared.access_writer),
       audit_log_(shared.audit_writer),
       token_cache_(kTokenCacheEntriesMax, kTokenCacheBytesMax),
-      pipeline_({token_cache_, metrics_, access_log_, audit_log_, shared.clock}) {}
+      tokens_(token_cache_, shared.revocations),
+      sessions_({shared.revocations, shared.clock, tasks_, metrics_}),
+      authenticator_(tokens_, sessions_),
+      store_(shared.store.attach(context_, wheel_, sessions_, metrics_)),
+      session_issuer_(*store_, sessions_),
+      refresh_desk_({*store_, shared.revocations, shared.clock, metrics_}),
+      token_pairs_({*store_, shared.revocations, shared.desks, shared.clock, metrics_, context_.get_executor()}),
+      revoker_(*store_, shared.settings.snapshot->revocation_times, metrics_),
+      live_exchanges_({shared.revocations, sessions_, shared.clock, tasks_}),
+      pipeline_(
+          {authenticator_, session_issuer_, token_pairs_, revoker_, live_exchanges_, metrics_, access_log_, audit_log_, shared.clock}) {
+  sessions_.use_store(*store_);
+  shared.desks.add(context_.get_executor(), refresh_desk_);
+}
 
 Worker::~Worker() = default;
 
@@ -40,6 +54,7 @@ Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
 void Worker::start() {
   for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->start();
   tasks_.spawn(flush_logs());
+  tasks_.spawn(look_after_callers());
   thread_ = std::thread([this] { context_.run(); });
 }
 
@@ -51,6 +66,22 @@ Task<void> Worker::flush_logs() {
     access_log_.flush();
     audit_log_.flush();
   }
+}
+
+// Whoever lost his session or whose token ran out loses what he still has open, too.
+Task<void> Worker::look_after_callers() {
+  while (!finishing_) {
+    look_timer_.expires_after(pipeline::LiveExchanges::kInterval);
+    auto waited = co_await look_timer_.async_wait(as_result);
+    static_cast<void>(waited);
+    if (finishing_) co_return;
+    sessions_.look_at_channel();
+    live_exchanges_.look_through();
+  }
+}
+
+void Worker::use_keys(authenticate::TagKeysPtr keys) {
+  boost::asio::post(context_, [this, keys = std::move(keys)]() mutable { sessions_.use_keys(std::move(keys)); });
 }
 
 void Worker::drain(MonotonicTime deadline, std::function<void()> on_drained) {
@@ -70,14 +101,24 @@ Task<void> Worker::report_drained(std::function<void()> on_drained) {
   on_drained();
 }
 
-void Worker::finish() {
-  boost::asio::post(context_, [this] {
-    finishing_ = true;
-    flush_timer_.cancel();
-    wheel_.stop();
-    pipeline_.use(nullptr);  // the upstreams' kept connections end with it
-    work_.reset();
-  });
+Task<void> Worker::wind_down() {
+  finishing_ = true;
+  flush_timer_.cancel();
+  look_timer_.cancel();
+  co_await tasks_.join();
+  // Rotations that nobody waits for any more still come to their end: half of one would be a refresh token that is neither old nor new.
+  while (refresh_desk_.under_way() != 0) {
+    look_timer_.expires_after(kRotationPoll);
+    auto waited = co_await look_timer_.async_wait(as_result);
+    static_cast<void>(waited);
+  }
+  pipeline_.use(nullptr);  // the upstreams' kept connections end with it
+  store_.reset();
+  wheel_.stop();
+  work_.reset();
+}
+
+void Worker::join() {
   thread_.join();
   access_log_.flush();
   audit_log_.flush();

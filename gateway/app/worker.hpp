@@ -9,12 +9,18 @@
 #include <boost/asio/executor_work_guard.hpp>
 
 #include "app/settings.hpp"
+#include "authenticate/authenticator.hpp"
 #include "authenticate/verified_token_cache.hpp"
 #include "base/task_group.hpp"
+#include "issue/revoker.hpp"
+#include "issue/session_issuer.hpp"
+#include "issue/token_pairs.hpp"
 #include "listen/listener.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
+#include "pipeline/live_exchanges.hpp"
 #include "pipeline/pipeline.hpp"
+#include "store/store.hpp"
 #include "transport/deadline_wheel.hpp"
 
 namespace sallyport::app {
@@ -26,6 +32,9 @@ struct Shared {
   observe::LineWriter& audit_writer;
   const observe::Log& log;
   const Clock& clock;
+  const store::RevocationList& revocations;
+  store::StoreService& store;
+  issue::RefreshDesks& desks;                                      // every worker adds its own before any of them runs
   std::vector<std::shared_ptr<listen::SharedListener>> listeners;  // in the order of settings.listeners
 };
 
@@ -38,25 +47,33 @@ class Worker {
   // Begins to accept, in a thread of its own.
   void start();
 
+  // The keys of session ids and refresh tokens, from now on. From any thread; until then sessions cannot be judged (503).
+  void use_keys(authenticate::TagKeysPtr keys);
+
   // From any thread. Stops accepting, lets requests under way finish until `deadline`, then aborts them; `on_drained` is called once, on
   // the worker's thread, when no connection is left. Called again, it only moves the deadline.
   void drain(MonotonicTime deadline, std::function<void()> on_drained);
-  // From any other thread, after on_drained: ends the thread and waits for it.
-  void finish();
+  // On the worker's own thread (co_spawn it on executor()), once every worker has drained: ends what goes on in the background, then gives
+  // the store and the upstreams' connections back. The thread ends with it.
+  [[nodiscard]] Task<void> wind_down();
+  // From any other thread, after wind_down(): waits for the thread.
+  void join();
 
   [[nodiscard]] Executor executor() noexcept { return context_.get_executor(); }
-  // On the worker's own thread (co_spawn it on executor()), before finish(): its counters as they are now.
+  // On the worker's own thread (co_spawn it on executor()), before wind_down(): its counters as they are now.
   [[nodiscard]] Task<observe::WorkerMetrics> copy_metrics();
 
  private:
   explicit Worker(const Shared& shared);
   [[nodiscard]] Task<void> flush_logs();
+  [[nodiscard]] Task<void> look_after_callers();
   void begin_drain(MonotonicTime deadline, std::function<void()> on_drained);
   [[nodiscard]] Task<void> report_drained(std::function<void()> on_drained);
 
   static constexpr std::size_t kTokenCacheEntriesMax = 16 * 1024;
   static constexpr std::size_t kTokenCacheBytesMax = 64 * 1024 * 1024;
   static constexpr std::chrono::milliseconds kLogFlushInterval{100};
+  static constexpr std::chrono::milliseconds kRotationPoll{5};
 
   using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
@@ -65,10 +82,20 @@ class Worker {
   transport::DeadlineWheel wheel_;
   TaskGroup tasks_;
   Timer flush_timer_;
+  Timer look_timer_;
   observe::WorkerMetrics metrics_;
   observe::WorkerLog access_log_;
   observe::WorkerLog audit_log_;
   authenticate::VerifiedTokenCache token_cache_;
+  authenticate::JwtAuthenticator tokens_;
+  authenticate::SessionAuthenticator sessions_;
+  authenticate::Authenticator authenticator_;
+  std::unique_ptr<store::Store> store_;  // tells sessions_ what changed
+  issue::SessionIssuer session_issuer_;
+  issue::RefreshDesk refresh_desk_;
+  issue::TokenPairs token_pairs_;
+  issue::Revoker revoker_;
+  pipeline::LiveExchanges live_exchanges_;
   pipeline::Pipeline pipeline_;
   http::Draining draining_;
   bool finishing_ = false;

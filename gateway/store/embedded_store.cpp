@@ -227,7 +227,8 @@ Result<std::unique_ptr<StoreService>> open_embedded_store(const StoreSettings& s
     return make_error(Fault::too_large, path + ": holds more revocations than may be kept in memory");
   }
   if (path.empty()) {
-    surroundings.log.event(observe::Level::warning, "store_in_memory", "no store.path is set: a restart signs everyone out");
+    if (settings.is_relied_on)
+      surroundings.log.event(observe::Level::warning, "store_in_memory", "no store.path is set: a restart signs everyone out");
   } else {
     warn_of_open_file(path, surroundings.log);
   }

@@ -88,6 +88,7 @@ struct RedisSettings {
 struct StoreSettings {
   std::optional<RedisSettings> redis;  // nullopt: embedded
   std::string path;                    // of the embedded one; empty: memory only
+  bool is_relied_on = true;            // sessions or tokens are used: worth a warning when they are in memory only
   std::chrono::milliseconds revocations_kept{std::chrono::hours(24 * 31)};  // the longest `keep_for`, and how far back a start replays
 };
 
@@ -115,7 +116,7 @@ struct StoreSurroundings {
 };
 
 // Opens the file (Fault::unavailable: used by another process, unreadable, no such folder; malformed: no database of ours), replays its
-// revocations. Warns in the log when it is in memory only.
+// revocations. Warns in the log when it is in memory only and relied on.
 [[nodiscard]] Result<std::unique_ptr<StoreService>> open_embedded_store(const StoreSettings& settings, const StoreSurroundings& surroundings);
 // Begins to connect and returns: a Redis that is away is no reason not to start. Faults only for what the settings lack (ca_file).
 [[nodiscard]] Result<std::unique_ptr<StoreService>> open_redis_store(const StoreSettings& settings, const StoreSurroundings& surroundings);
