@@ -2,8 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "pipeline/forgery.hpp"
+#include "pipeline/request_cookies.hpp"
+
 namespace sallyport::pipeline {
 namespace {
+
+constexpr std::string_view kRefreshLine =
+    "refresh: a refresh cookie is there; when serving it is spent, and its new access token is judged instead";
 
 std::string access_name(authorize::Access access) {
   switch (access) {
@@ -24,10 +30,13 @@ void explain_route(const Route& route, const route::Found& found, Explanation& o
   out.push_back("access: " + access_name(route.policy.access));
 }
 
-void explain_outcome(const identity::AuthOutcome& outcome, Explanation& out) {
+void explain_outcome(const authenticate::Authentication& authentication, Explanation& out) {
+  const identity::AuthOutcome& outcome = authentication.outcome;
   if (const auto* verified = std::get_if<identity::IdentityPtr>(&outcome)) {
     const identity::IdentityFacts& facts = (*verified)->facts();
-    out.push_back(fmt::format("credential: verified, subject {} of issuer {}", facts.subject, facts.issuer_name));
+    const bool is_session = facts.method == identity::AuthMethod::session;
+    out.push_back(fmt::format("credential: verified, subject {} of issuer {}{}{}", facts.subject, facts.issuer_name,
+                              is_session ? ", by session" : "", authentication.by_cookie ? ", in a cookie" : ""));
   } else if (std::holds_alternative<identity::NotPresented>(outcome)) {
     out.push_back("credential: none was presented");
   } else if (const auto* refused = std::get_if<identity::Refused>(&outcome)) {
@@ -63,45 +72,113 @@ void explain_miss(const route::RouteOutcome& outcome, Explanation& out) {
   out.push_back("decision: refused");
 }
 
+// Why a request that the browser may have been made to send goes no further; nullopt when it does.
+std::optional<authorize::Denied> refuse_forgery(const Question& question, const Route& route,
+                                                const authenticate::Authentication& authentication) {
+  const auto* verified = std::get_if<identity::IdentityPtr>(&authentication.outcome);
+  if (verified != nullptr && authentication.by_cookie) {
+    const auto is_token_of_caller = [verified](const authenticate::TagKeys& keys, std::string_view token) {
+      return keys.is_csrf_token(token, authenticate::csrf_binding((*verified)->facts()));
+    };
+    ForgeryCheck check =
+        check_forgery(question.request, question.peer, route.csrf, question.authenticator.sessions().keys(), is_token_of_caller);
+    if (question.explanation != nullptr) question.explanation->push_back(fmt::format("csrf: {}", authorize::name(check.verdict)));
+    return std::move(check.denied);
+  }
+  // Nobody is known yet, but somebody will be: a page of another site must not sign its victim in as its author (login CSRF).
+  if (verified == nullptr && route.establish != Establish::nothing) {
+    const bool is_forged = authorize::is_cross_site(question.request, question.peer, route.csrf);
+    if (question.explanation != nullptr) question.explanation->push_back(is_forged ? "csrf: refused" : "csrf: not cross-site");
+    if (is_forged) return forged();
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-Verdict decide(const http::RequestHead& request, std::string_view client_address, const Snapshot& snapshot,
-               authenticate::JwtAuthenticator& authenticator, WallTime now, Explanation* explanation) {
-  // First of all, because it holds on every route: which of two Authorization fields an upstream would believe is anybody's guess.
-  if (request.count(http::FieldId::authorization) > 1) {
-    if (explanation != nullptr) explanation->push_back("decision: refused, two Authorization fields");
-    return BadRequest{"two Authorization fields"};
-  }
+std::optional<BadRequest> check_request(const http::RequestHead& request) {
+  // Which of two Authorization fields an upstream would believe is anybody's guess.
+  if (request.count(http::FieldId::authorization) > 1) return BadRequest{"two Authorization fields"};
+  return std::nullopt;
+}
 
+route::RouteOutcome find_route(const Question& question) {
+  const http::RequestHead& request = question.request;
   // The route comes before the credential: it says which credentials count, and an unknown path costs no cryptography.
-  route::RouteOutcome routed = snapshot.table.find(request.host_name, request.method, request.method_text, request.target.path());
-  const auto* found = std::get_if<route::Found>(&routed);
-  if (found == nullptr) {
-    if (explanation != nullptr) explain_miss(routed, *explanation);
-    return NotRouted{std::move(routed)};
+  route::RouteOutcome routed = question.snapshot.table.find(request.host_name, request.method, request.method_text, request.target.path());
+  if (question.explanation != nullptr) {
+    const auto* found = std::get_if<route::Found>(&routed);
+    if (found != nullptr) {
+      explain_route(question.snapshot.routes[found->route], *found, *question.explanation);
+    } else {
+      explain_miss(routed, *question.explanation);
+    }
   }
-  const Route& route = snapshot.routes[found->route];
-  if (explanation != nullptr) explain_route(route, *found, *explanation);
+  return routed;
+}
 
+std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route) {
   // Public routes neither read nor need a credential (DESIGN §3.5).
-  identity::AuthOutcome outcome = identity::NotPresented{};
-  if (route.policy.access != authorize::Access::public_) {
-    outcome = authenticator.authenticate(request, route.credentials, now);
-    if (explanation != nullptr) explain_outcome(outcome, *explanation);
+  if (route.policy.access == authorize::Access::public_) return authenticate::Authentication{};
+  return question.authenticator.try_authenticate(question.request, route.credentials, question.now);
+}
+
+RefreshCookies refresh_cookies(const Question& question, const authenticate::Authentication& authentication) noexcept {
+  if (!authentication.may_refresh || question.snapshot.edge == nullptr) return {};
+  const NamedCookies found = cookies_named(question.request, question.snapshot.edge->settings().refresh_cookie);
+  return {found.count, found.value};
+}
+
+Verdict judge(const Question& question, const route::Found& found, const authenticate::Authentication& authentication) {
+  const Route& route = question.snapshot.routes[found.route];
+  Explanation* const explanation = question.explanation;
+  const identity::AuthOutcome& outcome = authentication.outcome;
+  const auto* verified = std::get_if<identity::IdentityPtr>(&outcome);
+
+  // Before policy: what another site made the browser send is not the caller's wish, whatever he may do.
+  if (std::optional<authorize::Denied> denied = refuse_forgery(question, route, authentication)) {
+    if (explanation != nullptr) explanation->push_back(fmt::format("decision: refused, {}: {}", denied->reason, denied->detail));
+    return DeniedOn{&route, std::move(*denied), verified != nullptr ? *verified : nullptr};
   }
 
-  // Policy is judged on every request: the cache above remembers who somebody is, never what he may do.
-  authorize::Decision decision = authorize::Authorizer::decide(found->route, route.policy, outcome, found->parameters, client_address, now);
-  const auto* verified = std::get_if<identity::IdentityPtr>(&outcome);
+  // Policy is judged on every request: the caches above remember who somebody is, never what he may do.
+  const std::string_view client_address = question.peer.address;
+  authorize::Decision decision =
+      authorize::Authorizer::decide(found.route, route.policy, outcome, found.parameters, client_address, question.now);
   if (explanation != nullptr) {
     std::optional<authorize::Subject> subject;
-    if (verified != nullptr) subject.emplace(authorize::Subject{**verified, found->parameters, client_address, now});
+    if (verified != nullptr) subject.emplace(authorize::Subject{**verified, found.parameters, client_address, question.now});
     explain_decision(route, decision, subject ? &*subject : nullptr, *explanation);
   }
   if (auto* denied = std::get_if<authorize::Denied>(&decision)) {
     return DeniedOn{&route, std::move(*denied), verified != nullptr ? *verified : nullptr};
   }
   return Allowed{&route, std::get<identity::Permit>(std::move(decision))};
+}
+
+Verdict not_routed(route::RouteOutcome missed) { return Verdict(std::in_place_type<NotRouted>, std::move(missed)); }
+
+Task<Verdict> decide(const Question& question) {
+  if (const std::optional<BadRequest> bad = check_request(question.request)) {
+    if (question.explanation != nullptr) question.explanation->push_back("decision: refused, " + std::string(bad->detail));
+    co_return *bad;
+  }
+  route::RouteOutcome routed = find_route(question);
+  const auto* found = std::get_if<route::Found>(&routed);
+  if (found == nullptr) co_return not_routed(std::move(routed));
+  const Route& route = question.snapshot.routes[found->route];
+  std::optional<authenticate::Authentication> who = try_authenticate(question, route);
+  if (!who) {
+    authenticate::Authentication asked = co_await question.authenticator.ask(question.request, route.credentials, question.now);
+    who.emplace(std::move(asked));
+  }
+  const RefreshCookies refresh = refresh_cookies(question, *who);
+  if (refresh.count > 1) *who = authenticate::Authentication{.outcome = identity::Ambiguous{std::string(kTwoRefreshCookies)}};
+  if (question.explanation != nullptr && route.policy.access != authorize::Access::public_) {
+    explain_outcome(*who, *question.explanation);
+    if (refresh.count == 1) question.explanation->push_back(std::string(kRefreshLine));
+  }
+  co_return judge(question, *found, *who);
 }
 
 }  // namespace sallyport::pipeline

@@ -1,12 +1,17 @@
-// The decision about one request, without any I/O: the very code that serves and that `sallyport explain` runs.
+// The decision about one request: the very code that serves and that `sallyport explain` runs.
+//
+// In steps, because authentication may have to ask the store: the pipeline takes them one by one and stays synchronous wherever memory
+// knows the answer; decide() takes them all. Nothing here changes anything: refresh tokens are spent elsewhere (refresher.hpp).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "authenticate/jwt_authenticator.hpp"
-#include "http/head.hpp"
+#include "authenticate/authenticator.hpp"
+#include "base/task.hpp"
+#include "http/exchange.hpp"
 #include "pipeline/snapshot.hpp"
 
 namespace sallyport::pipeline {
@@ -31,7 +36,39 @@ using Verdict = std::variant<Allowed, NotRouted, BadRequest, DeniedOn>;
 // One line per step, in order, for explain: "route: orders (policies/demo.yaml:12:5) by /orders/**".
 using Explanation = std::vector<std::string>;
 
-[[nodiscard]] Verdict decide(const http::RequestHead& request, std::string_view client_address, const Snapshot& snapshot,
-                             authenticate::JwtAuthenticator& authenticator, WallTime now, Explanation* explanation = nullptr);
+// What a decision looks at; all of it outlives the decision.
+struct Question {
+  const http::RequestHead& request;
+  const http::Peer& peer;
+  const Snapshot& snapshot;
+  authenticate::Authenticator& authenticator;
+  WallTime now;
+  Explanation* explanation = nullptr;
+};
+
+// Before everything, because it holds on every route and below /.gateway.
+[[nodiscard]] std::optional<BadRequest> check_request(const http::RequestHead& request);
+
+// Step 1: which route.
+[[nodiscard]] route::RouteOutcome find_route(const Question& question);
+[[nodiscard]] Verdict not_routed(route::RouteOutcome missed);
+
+// Step 2: who, from memory. nullopt: the store must be asked, by Authenticator::ask() with the route's plan.
+[[nodiscard]] std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route);
+
+// The refresh cookies that may stand in for what `authentication` lacks; no count where none may (also without `tokens`).
+struct RefreshCookies {
+  std::size_t count = 0;   // two are ambiguous: 400
+  std::string_view value;  // of the first
+};
+inline constexpr std::string_view kTwoRefreshCookies = "two refresh cookies";
+[[nodiscard]] RefreshCookies refresh_cookies(const Question& question, const authenticate::Authentication& authentication) noexcept;
+
+// Step 3: whether he may. A request that a cookie authenticated, and one that signs in, must not come from another site (403, reason
+// "csrf"); then the route's policy. `question.now` is when it is judged.
+[[nodiscard]] Verdict judge(const Question& question, const route::Found& found, const authenticate::Authentication& authentication);
+
+// All steps, for explain: with the store where it must be asked, without spending a refresh token, which it only mentions.
+[[nodiscard]] Task<Verdict> decide(const Question& question);
 
 }  // namespace sallyport::pipeline

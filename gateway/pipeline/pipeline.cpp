@@ -1,18 +1,19 @@
 // The order of the stages. This is the only file that knows it; each step says why it stands where it stands.
 #include "pipeline/pipeline.hpp"
 
-#include "pipeline/session_endpoint.hpp"
+#include <optional>
+#include <utility>
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the allocation that a coroutine's operator new inlines for one that its operator delete does not know.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
 
 namespace sallyport::pipeline {
 namespace {
 
-constexpr std::string_view kOwnPrefix = "/.gateway";
 constexpr std::size_t kSpareBuffersMax = 1024;
-
-// On segment borders: `/.gatewayx` is nobody's of ours.
-bool is_own_endpoint(std::string_view path) noexcept {
-  return path.starts_with(kOwnPrefix) && (path.size() == kOwnPrefix.size() || path[kOwnPrefix.size()] == '/');
-}
+const std::vector<std::string> kNoCookies;
 
 std::string_view incoming_traceparent(const http::Exchange& exchange) noexcept {
   const http::RequestHead& request = exchange.request();
@@ -44,9 +45,15 @@ class Pipeline::HeadBuffer {
 };
 
 Pipeline::Pipeline(const Surroundings& surroundings)
-    : authenticator_(surroundings.token_cache),
+    : authenticator_(surroundings.authenticator),
+      session_issuer_(surroundings.session_issuer),
+      token_pairs_(surroundings.token_pairs),
+      live_exchanges_(surroundings.live_exchanges),
       log_(surroundings.access_log, surroundings.audit_log, surroundings.metrics, surroundings.clock),
-      clock_(surroundings.clock) {
+      clock_(surroundings.clock),
+      refresher_(surroundings.token_pairs, log_),
+      own_endpoints_({surroundings.authenticator, surroundings.session_issuer, surroundings.token_pairs, surroundings.revoker, refresher_,
+                      log_, surroundings.clock}) {
   spare_buffers_.reserve(kSpareBuffersMax);
 }
 
@@ -92,13 +99,55 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     co_return;
   }
 
-  // Route, authenticate, authorize: no I/O and no body yet, so that nobody uploads before being let in.
-  const Verdict verdict = decide(request, exchange.peer().address, *road.snapshot, authenticator_, clock_.wall_now());
-  if (const auto* allowed = std::get_if<Allowed>(&verdict)) {
-    co_await forward(exchange, road, *allowed, record);
+  // Route, authenticate, authorize: no body yet, so that nobody uploads before being let in.
+  if (const std::optional<BadRequest> bad = check_request(request)) {
+    const Verdict verdict = *bad;
+    co_await refuse_verdict(exchange, verdict, kNoCookies, record);
     co_return;
   }
+  Question question{request, exchange.peer(), *road.snapshot, authenticator_, clock_.wall_now()};
+  const route::RouteOutcome routed = find_route(question);
+  const auto* found = std::get_if<route::Found>(&routed);
+  if (found == nullptr) {
+    const Verdict verdict = not_routed(routed);
+    co_await refuse_verdict(exchange, verdict, kNoCookies, record);
+    co_return;
+  }
+  const Route& route = road.snapshot->routes[found->route];
 
+  // From memory wherever it knows; the store is asked about cold sessions only.
+  std::optional<authenticate::Authentication> who = try_authenticate(question, route);
+  if (!who) {
+    authenticate::Authentication asked = co_await authenticator_.ask(request, route.credentials, question.now);
+    who.emplace(std::move(asked));
+    question.now = clock_.wall_now();
+  }
+
+  // Before judging: what is judged is the new access token, which the client will show next time.
+  std::vector<std::string> cookies;
+  if (const RefreshCookies refresh = refresh_cookies(question, *who); refresh.count != 0) {
+    RefreshedInLine refreshed = co_await refresher_.refresh_in_line(question, route.credentials, route.csrf, refresh, record, exchange);
+    *who = std::move(refreshed.authentication);
+    cookies = std::move(refreshed.cookies);
+    question.now = clock_.wall_now();
+    if (refreshed.denied) {
+      const Verdict verdict = DeniedOn{&route, std::move(*refreshed.denied), nullptr};
+      co_await refuse_verdict(exchange, verdict, cookies, record);
+      co_return;
+    }
+  }
+
+  Verdict verdict = judge(question, *found, *who);
+  if (auto* allowed = std::get_if<Allowed>(&verdict)) {
+    const Admitted admitted{std::move(*allowed), std::move(cookies)};
+    co_await forward(exchange, road, admitted, record);
+    co_return;
+  }
+  co_await refuse_verdict(exchange, verdict, cookies, record);
+}
+
+Task<void> Pipeline::refuse_verdict(http::Exchange& exchange, const Verdict& verdict, const std::vector<std::string>& cookies,
+                                    RequestRecord& record) {
   record.decision = "refused";
   Answer refusal;
   if (const auto* denied = std::get_if<DeniedOn>(&verdict)) {
@@ -108,21 +157,18 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     record.auth_method = denied->identity != nullptr ? identity::name(denied->identity->facts().method) : "none";
     record.reason = denied->denied.reason;
     record.detail = denied->denied.detail;
-    log_.decided(record, exchange);
-    co_await answer(exchange, refusal, record);
-    co_return;
-  }
-  if (const auto* missed = std::get_if<NotRouted>(&verdict)) {
-    refusal = answer_for(missed->outcome);
   } else {
-    refusal = answer_for_two_credentials();
+    const auto* missed = std::get_if<NotRouted>(&verdict);
+    refusal = missed != nullptr ? answer_for(missed->outcome) : answer_for_two_credentials();
+    record.reason = refusal.reason;
   }
-  record.reason = refusal.reason;
+  refusal.add_cookies(cookies);
   log_.decided(record, exchange);
   co_await answer(exchange, refusal, record);
 }
 
-Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const Allowed& allowed, RequestRecord& record) {
+Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const Admitted& admitted, RequestRecord& record) {
+  const Allowed& allowed = admitted.allowed;
   const Route& route = *allowed.route;
   const http::RequestHead& request = exchange.request();
   record.route = route.name;
@@ -134,7 +180,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
 
   // A request that keeps coming back would go round for ever, each time with a fresh permit.
   if (identity::is_looping(request)) {
-    const Answer refusal = answer_for_loop();
+    Answer refusal = answer_for_loop();
+    refusal.add_cookies(admitted.cookies);
     record.decision = "refused";
     record.reason = refusal.reason;
     log_.decided(record, exchange);
@@ -153,7 +200,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
   const auto built =
       identity::OutboundRequest::build(allowed.permit, route.outbound, road.snapshot->owned_names, request, context, head.bytes());
   if (const auto* refused = std::get_if<identity::ClaimRefused>(&built)) {
-    const Answer refusal = answer_for_refused_claim();
+    Answer refusal = answer_for_refused_claim();
+    refusal.add_cookies(admitted.cookies);
     record.decision = "refused";
     record.reason = refusal.reason;
     record.detail = refused->header + ": " + refused->detail;
@@ -163,14 +211,48 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
   }
   if (route.policy.access != authorize::Access::public_) log_.decided(record, exchange);
 
+  // Who established something knows its cookies better than we do.
+  std::unique_ptr<Establisher> establisher;
+  std::vector<http::Field> add;
+  if (route.establish != Establish::nothing) {
+    const Establisher::Surroundings surroundings{authenticator_, session_issuer_, token_pairs_, log_, clock_};
+    establisher = std::make_unique<Establisher>(surroundings, exchange, route, *road.snapshot, record, admitted.cookies);
+  } else if (!admitted.cookies.empty()) {
+    for (const std::string& line : admitted.cookies) add.push_back({"Set-Cookie", line, http::FieldId::set_cookie});
+    // Whatever the upstream says of its answer: one that carries a credential is nobody else's.
+    add.push_back({"Cache-Control", "no-store"});
+  }
+
+  // Long answers end with their caller's session or token. Not those that sign in: they end the caller's old session themselves.
+  upstream::Interruption interruption;
+  std::optional<LiveExchanges::Entry> live;
+  if (record.identity != nullptr && establisher == nullptr) live.emplace(live_exchanges_, record.identity, interruption);
+
   upstream::Upstream& upstream = *road.upstreams[route.upstream];
-  const upstream::AnswerPolicy policy{.request_id = record.id.view()};
+  const upstream::AnswerPolicy policy{.request_id = record.id.view(),
+                                      .add = add,
+                                      .our_cookies = road.snapshot->our_cookies,
+                                      .interceptor = establisher.get(),
+                                      .interruption = &interruption};
   const upstream::ForwardResult result = co_await upstream.forward(std::get<identity::OutboundRequest>(built), exchange, policy);
   record.upstream = upstream.settings().name;
   record.server = result.server;
   if (result.upstream_status != 0) record.upstream_time = result.upstream_time;
-
+  if (result.established_unasked) {
+    const AuditEvent event{.name = "establish_ignored", .level = observe::Level::warning, .detail = "the route establishes nothing"};
+    log_.event(event, record, exchange);
+  }
   // Only what the upstream did not begin is ours to answer.
+  std::optional<Answer> instead = conclude(exchange, result, establisher.get(), record);
+  if (instead) {
+    if (establisher == nullptr) instead->add_cookies(admitted.cookies);
+    co_await answer(exchange, *instead, record);
+  }
+  if (interruption.fired()) record.reason = "caller_ended";
+}
+
+std::optional<Answer> Pipeline::conclude(http::Exchange& exchange, const upstream::ForwardResult& result, Establisher* establisher,
+                                         RequestRecord& record) {
   switch (result.status) {
     case upstream::ForwardStatus::answered: record.status = result.upstream_status; break;
     case upstream::ForwardStatus::answer_cut:
@@ -182,49 +264,35 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
       record.reason = "client_gone";
       exchange.abort();
       break;
+    case upstream::ForwardStatus::withheld: {
+      Answer instead = establisher->take_answer();
+      record.reason = instead.reason;
+      return instead;
+    }
     case upstream::ForwardStatus::connect_failed:
     case upstream::ForwardStatus::broken:
     case upstream::ForwardStatus::timed_out:
     case upstream::ForwardStatus::body_refused: {
-      const Answer failure = answer_for(result);
+      Answer failure = answer_for(result);
       record.reason = failure.reason;
       record.detail = result.detail;
-      co_await answer(exchange, failure, record);
-      break;
+      // It has issued nothing, and has the cookies of the refresh.
+      if (establisher != nullptr) failure.add_cookies(establisher->cookies());
+      return failure;
     }
   }
+  return std::nullopt;
 }
 
 Task<void> Pipeline::own_endpoint(http::Exchange& exchange, const Road& road, RequestRecord& record) {
-  const http::RequestHead& request = exchange.request();
-  if (request.target.path() != "/.gateway/session") {
-    const Answer refusal = answer_for_unknown_endpoint();
-    record.reason = refusal.reason;
-    co_await answer(exchange, refusal, record);
+  const std::optional<Answer> own = co_await own_endpoints_.serve(exchange, *road.snapshot, record);
+  if (!own) {
+    record.status = 499;
+    record.reason = "client_gone";
+    exchange.abort();
     co_return;
   }
-  record.route = "/.gateway/session";
-  if (request.method != http::Method::get && request.method != http::Method::head) {
-    const Answer refusal = answer_for_wrong_endpoint_method("GET, HEAD");
-    record.reason = refusal.reason;
-    co_await answer(exchange, refusal, record);
-    co_return;
-  }
-  const SessionAnswer session = describe_caller(request, *road.snapshot, authenticator_, clock_.wall_now());
-  if (const auto* document = std::get_if<std::string>(&session)) {
-    record.decision = "allowed";
-    log_.decided(record, exchange);
-    const int status = co_await send_json(exchange, *document, record.id.view());
-    record.status = status;
-    co_return;
-  }
-  const auto& denied = std::get<authorize::Denied>(session);
-  record.decision = "refused";
-  record.reason = denied.reason;
-  record.detail = denied.detail;
-  log_.decided(record, exchange);
-  const Answer refusal = answer_for(denied);
-  co_await answer(exchange, refusal, record);
+  co_await answer(exchange, *own, record);
 }
 
 Task<void> Pipeline::answer(http::Exchange& exchange, const Answer& answer, RequestRecord& record) {

@@ -12,7 +12,10 @@
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "observe/trace_context.hpp"
+#include "pipeline/establisher.hpp"
 #include "pipeline/live_exchanges.hpp"
+#include "pipeline/own_endpoints.hpp"
+#include "pipeline/refresher.hpp"
 #include "pipeline/request_log.hpp"
 #include "pipeline/respond.hpp"
 #include "pipeline/snapshot.hpp"
@@ -49,18 +52,34 @@ class Pipeline final : public http::RequestHandler {
   [[nodiscard]] Task<void> refuse(http::Exchange& exchange, http::RequestFault fault, std::string_view detail) override;
 
  private:
+  // What is known of a request when it may go on: the permit, and the cookies that its answer carries because tokens were refreshed.
+  struct Admitted {
+    Allowed allowed;
+    std::vector<std::string> cookies;
+  };
+
   [[nodiscard]] RequestRecord new_record(const http::Exchange& exchange);
   [[nodiscard]] Task<void> travel(http::Exchange& exchange, const Road& road, RequestRecord& record);
   [[nodiscard]] Task<void> own_endpoint(http::Exchange& exchange, const Road& road, RequestRecord& record);
-  [[nodiscard]] Task<void> forward(http::Exchange& exchange, const Road& road, const Allowed& allowed, RequestRecord& record);
+  [[nodiscard]] Task<void> refuse_verdict(http::Exchange& exchange, const Verdict& verdict, const std::vector<std::string>& cookies,
+                                          RequestRecord& record);
+  [[nodiscard]] Task<void> forward(http::Exchange& exchange, const Road& road, const Admitted& admitted, RequestRecord& record);
+  // Fills the record; the answer that is ours to give, where the upstream's is not on its way.
+  [[nodiscard]] static std::optional<Answer> conclude(http::Exchange& exchange, const upstream::ForwardResult& result,
+                                                      Establisher* establisher, RequestRecord& record);
   [[nodiscard]] Task<void> answer(http::Exchange& exchange, const Answer& answer, RequestRecord& record);
 
   // Buffers for outbound heads: as many as there are requests under way, used again and again.
   class HeadBuffer;
 
   authenticate::Authenticator& authenticator_;
+  issue::SessionIssuer& session_issuer_;
+  issue::TokenPairs& token_pairs_;
+  LiveExchanges& live_exchanges_;
   RequestLog log_;
   const Clock& clock_;
+  Refresher refresher_;
+  OwnEndpoints own_endpoints_;
   observe::IdGenerator ids_;
   std::shared_ptr<const Road> road_;
   std::vector<ByteBuffer> spare_buffers_;

@@ -73,4 +73,16 @@ void RequestLog::decided(const RequestRecord& record, const http::Exchange& exch
   audit_.add(line_.end());
 }
 
+void RequestLog::event(const AuditEvent& event, const RequestRecord& record, const http::Exchange& exchange) {
+  if (audit_.is_off()) return;
+  line_.begin(clock_.wall_now(), event.level, event.name);
+  common_fields(record, exchange);
+  if (!event.subject.empty()) line_.text("subject_hash", subject_hash(event.subject));
+  if (!event.session.empty()) line_.text("session", event.session);
+  if (!event.family.empty()) line_.text("family", event.family);
+  if (!event.kind.empty()) line_.text("kind", event.kind);
+  if (!event.detail.empty()) line_.text("detail", event.detail);
+  audit_.add(line_.end());
+}
+
 }  // namespace sallyport::pipeline

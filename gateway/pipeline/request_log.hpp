@@ -31,6 +31,18 @@ struct RequestRecord {
   identity::IdentityPtr identity;
 };
 
+// Something that the gateway did to a session, a token family or a subject, beside deciding about a request. Handles open nothing.
+struct AuditEvent {
+  std::string_view name;  // session_begun, session_ended, tokens_issued, tokens_refreshed, refresh_reused, revoked, establish_refused,
+                          // establish_ignored
+  observe::Level level = observe::Level::info;
+  std::string_view subject = {};  // logged as its hash
+  std::string_view session = {};  // handle
+  std::string_view family = {};   // handle
+  std::string_view kind = {};     // of revoked: what was (session, family, subject)
+  std::string_view detail = {};   // for a person; never of a token's content
+};
+
 class RequestLog {
  public:
   RequestLog(observe::WorkerLog& access, observe::WorkerLog& audit, observe::WorkerMetrics& metrics, const Clock& clock)
@@ -40,6 +52,7 @@ class RequestLog {
   void finished(const RequestRecord& record, const http::Exchange& exchange);
   // A decision about a caller: every refusal, and every identity that was let in.
   void decided(const RequestRecord& record, const http::Exchange& exchange);
+  void event(const AuditEvent& event, const RequestRecord& record, const http::Exchange& exchange);
   void malformed(http::RequestFault fault) { metrics_.malformed_request(http::name(fault)); }
 
  private:

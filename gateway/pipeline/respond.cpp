@@ -1,10 +1,12 @@
 #include "pipeline/respond.hpp"
 
+#include "base/json.hpp"
 #include "http/problem.hpp"
 
 namespace sallyport::pipeline {
 namespace {
 
+constexpr std::string_view kJsonContentType = "application/json";
 constexpr std::string_view kChallenge = R"(Bearer realm="sallyport")";
 
 Answer make(int status, std::string_view reason, std::string_view detail) {
@@ -35,6 +37,10 @@ std::string scope_parameter(const std::vector<std::string>& scopes) {
 
 }  // namespace
 
+void Answer::add_cookies(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) fields.emplace_back("Set-Cookie", line);
+}
+
 Answer answer_for(const authorize::Denied& denied) {
   using Why = authorize::Denied::Why;
   switch (denied.why) {
@@ -46,11 +52,7 @@ Answer answer_for(const authorize::Denied& denied) {
       return with_challenge(make(403, "insufficient_scope", "The credential does not carry the scope that this resource needs."),
                             scope_parameter(denied.scopes));
     case Why::requirement_unmet: return make(403, "requirement_unmet", "The caller may not use this resource.");
-    case Why::unavailable: {
-      Answer answer = make(503, "unavailable", "The credential could not be checked now. Try again.");
-      answer.fields.emplace_back("Retry-After", "1");
-      return answer;
-    }
+    case Why::unavailable: return answer_for_unavailable();
   }
   return make(500, "internal", "The gateway failed.");
 }
@@ -110,7 +112,8 @@ Answer answer_for(const upstream::ForwardResult& result) {
     case Status::broken:
     case Status::answered:
     case Status::answer_cut:
-    case Status::client_gone: break;
+    case Status::client_gone:
+    case Status::withheld: break;
   }
   return make(502, "upstream_broken", "The service gave no valid answer.");
 }
@@ -127,36 +130,71 @@ Answer answer_for_wrong_endpoint_method(std::string_view allow) {
   return answer;
 }
 
-namespace {
+Answer answer_for_unavailable() {
+  Answer answer = make(503, "unavailable", "What this request needs could not be asked now. Try again.");
+  answer.fields.emplace_back("Retry-After", "1");
+  return answer;
+}
 
-Task<int> send_document(http::Exchange& exchange, const Answer& answer, std::string_view content_type, std::string_view document,
-                        std::string_view request_id) {
+Answer answer_for_refused_establishment() { return make(502, "establish_refused", "The service gave no valid answer."); }
+
+Answer answer_for_foreign_logout() {
+  return make(
+      409, "not_ours",
+      "This session or token was issued elsewhere and is ended there. To end everything of this caller here, use ?everywhere=true.");
+}
+
+Answer answer_for_bad_query() { return make(400, "bad_query", "The query is not one that this resource knows."); }
+
+Answer json_answer(std::string document) {
+  Answer answer;
+  answer.status = 200;
+  answer.json = std::move(document);
+  return answer;
+}
+
+Answer token_answer(std::string document) {
+  Answer answer = json_answer(std::move(document));
+  answer.fields.emplace_back("Pragma", "no-cache");
+  return answer;
+}
+
+Answer oauth_error(std::string_view error, std::string_view reason) {
+  std::string document = R"({"error":)";
+  append_json_string(document, error);
+  Answer answer = token_answer(document + "}");
+  answer.status = 400;
+  answer.reason = reason;
+  return answer;
+}
+
+Answer empty_answer() {
+  Answer answer;
+  answer.status = 204;
+  return answer;
+}
+
+Task<int> send(http::Exchange& exchange, const Answer& answer, std::string_view request_id) {
+  const bool has_body = answer.status != 204;
+  std::string document;
+  if (answer.json) {
+    document = *answer.json;
+  } else if (has_body) {
+    document = http::problem_json(answer.status, answer.title, answer.detail, request_id);
+  }
   std::vector<http::Field> fields;
   fields.reserve(answer.fields.size() + 3);
-  fields.push_back({"Content-Type", content_type, http::FieldId::content_type});
-  fields.push_back({"Cache-Control", "no-store"});
+  if (has_body) fields.push_back({"Content-Type", answer.json ? kJsonContentType : http::kProblemContentType, http::FieldId::content_type});
+  fields.push_back({"Cache-Control", answer.cache_control});
   fields.push_back({"X-Request-Id", request_id, http::FieldId::x_request_id});
   for (const auto& [name, value] : answer.fields) fields.push_back({name, value});
   if (answer.close) exchange.close_after();
-  exchange.start(answer.status, fields, {http::AnswerBody::Kind::sized, document.size()});
-  bool sent = co_await exchange.write(document);
+  using Kind = http::AnswerBody::Kind;
+  exchange.start(answer.status, fields, has_body ? http::AnswerBody{Kind::sized, document.size()} : http::AnswerBody{});
+  bool sent = true;
+  if (has_body) sent = co_await exchange.write(document);
   if (sent) sent = co_await exchange.finish();
   co_return answer.status;
-}
-
-}  // namespace
-
-Task<int> send(http::Exchange& exchange, const Answer& answer, std::string_view request_id) {
-  const std::string document = http::problem_json(answer.status, answer.title, answer.detail, request_id);
-  const int status = co_await send_document(exchange, answer, http::kProblemContentType, document, request_id);
-  co_return status;
-}
-
-Task<int> send_json(http::Exchange& exchange, std::string_view document, std::string_view request_id) {
-  Answer answer;
-  answer.status = 200;
-  const int status = co_await send_document(exchange, answer, "application/json", document, request_id);
-  co_return status;
 }
 
 }  // namespace sallyport::pipeline

@@ -1,0 +1,100 @@
+#include "pipeline/live_exchanges.hpp"
+
+#include <utility>
+
+namespace sallyport::pipeline {
+namespace {
+
+// A session is asked about once at a time, however the question ends.
+class Asking {
+ public:
+  Asking(std::shared_ptr<std::set<std::string, std::less<>>> handles, const std::string& handle)
+      : handles_(std::move(handles)), handle_(handle) {}
+  Asking(const Asking&) = delete;
+  Asking& operator=(const Asking&) = delete;
+  ~Asking() { handles_->erase(handle_); }
+
+ private:
+  std::shared_ptr<std::set<std::string, std::less<>>> handles_;
+  std::string handle_;
+};
+
+}  // namespace
+
+LiveExchanges::Entry::Entry(LiveExchanges& list, identity::IdentityPtr identity, upstream::Interruption& interruption) noexcept
+    : list_(&list), identity_(std::move(identity)), interruption_(interruption), next_(list.first_) {
+  if (next_ != nullptr) next_->previous_ = this;
+  list.first_ = this;
+  ++list.size_;
+}
+
+LiveExchanges::Entry::~Entry() {
+  if (list_ == nullptr) return;
+  if (previous_ != nullptr) previous_->next_ = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+  if (list_->first_ == this) list_->first_ = next_;
+  if (list_->upcoming_ == this) list_->upcoming_ = next_;
+  --list_->size_;
+}
+
+LiveExchanges::~LiveExchanges() {
+  for (Entry* entry = first_; entry != nullptr; entry = entry->next_) entry->list_ = nullptr;
+}
+
+bool LiveExchanges::has_ended(Entry& entry, std::uint64_t generation, WallTime now) const {
+  const identity::IdentityFacts& facts = entry.identity_->facts();
+  if (now >= facts.expires_at) return true;
+  if (entry.checked_generation_ == generation) return false;
+  // A JWT's iat is in whole seconds unless it has a fraction; the times of sessions are exact.
+  const bool in_whole_seconds = facts.method == identity::AuthMethod::jwt && facts.issued_at &&
+                                std::chrono::floor<std::chrono::seconds>(*facts.issued_at) == *facts.issued_at;
+  if (surroundings_.revocations.revokes({.subject = facts.subject,
+                                         .token_id = facts.token_id,
+                                         .session = facts.session,
+                                         .family = facts.family,
+                                         .issued_at = facts.issued_at,
+                                         .in_whole_seconds = in_whole_seconds},
+                                        now)) {
+    return true;
+  }
+  entry.checked_generation_ = generation;
+  return false;
+}
+
+void LiveExchanges::look_through() {
+  const std::uint64_t generation = surroundings_.revocations.generation();
+  const WallTime now = surroundings_.clock.wall_now();
+  std::vector<identity::IdentityPtr> questions;
+  for (Entry* entry = first_; entry != nullptr; entry = upcoming_) {
+    upcoming_ = entry->next_;
+    if (entry->interruption_.fired()) continue;
+    if (has_ended(*entry, generation, now)) {
+      entry->interruption_.fire();  // may end the exchange on the spot, and with it this entry and others
+      continue;
+    }
+    const std::string& session = entry->identity_->facts().session;
+    if (entry->seen_ && !session.empty() && asked_->size() < kQuestionsMax && asked_->insert(session).second) {
+      questions.push_back(entry->identity_);
+    }
+    entry->seen_ = true;
+  }
+  upcoming_ = nullptr;
+  for (identity::IdentityPtr& question : questions) surroundings_.tasks.spawn(ask(std::move(question)));
+}
+
+Task<void> LiveExchanges::ask(identity::IdentityPtr identity) {
+  const std::string session = identity->facts().session;
+  const Asking asking(asked_, session);
+  const bool stands = co_await surroundings_.sessions.still_stands(identity);
+  if (!stands) end_session(session);
+}
+
+void LiveExchanges::end_session(std::string_view handle) {
+  for (Entry* entry = first_; entry != nullptr; entry = upcoming_) {
+    upcoming_ = entry->next_;
+    if (!entry->interruption_.fired() && entry->identity_->facts().session == handle) entry->interruption_.fire();
+  }
+  upcoming_ = nullptr;
+}
+
+}  // namespace sallyport::pipeline
