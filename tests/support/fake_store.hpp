@@ -263,7 +263,7 @@ class FakeStore final : public store::Store {
   template <class T>
   static Task<Result<T>> deliver(FakeStore* self, std::string_view command, Result<T> answer) {
     ++self->calls_[command];
-    if (self->on_decided_) self->on_decided_(command);
+    if (const auto then = self->on_decided_) then(command);  // a copy: it may replace itself
     ++self->waiting_;
     while (self->hangs_) {
       auto woken = co_await self->released_.async_wait(as_result);

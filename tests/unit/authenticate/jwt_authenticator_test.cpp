@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 
+#include "authenticate/authenticator.hpp"
 #include "support/request_builder.hpp"
 #include "support/token_factory.hpp"
+#include "unit/authenticate/session_bench.hpp"
 
 namespace sallyport::authenticate {
 namespace {
@@ -60,26 +62,28 @@ const TokenPlace kAuthorization{TokenPlace::Kind::authorization, ""};
 const TokenPlace kCookie{TokenPlace::Kind::cookie, "access"};
 
 CredentialPlan plan_of(std::vector<IssuerPtr> issuers, std::vector<TokenPlace> places = {kAuthorization}) {
-  return {{CredentialPlan::Kind::jwt}, std::move(issuers), std::move(places)};
+  return {{{CredentialPlan::Step::Kind::jwt, ~std::uint64_t{0}}}, std::move(issuers), std::move(places), nullptr};
 }
 
-class JwtAuthenticatorTest : public ::testing::Test {
+class JwtAuthenticatorTest : public SessionBench {
  protected:
+  identity::AuthOutcome authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now) {
+    return authenticator_.try_authenticate(request, plan, now)->outcome;
+  }
   identity::AuthOutcome ask(const std::string& token, const CredentialPlan& plan, WallTime now = kNow) {
     const auto request = RequestBuilder().field("Authorization", "Bearer " + token);
-    return authenticator_.authenticate(request.head(), plan, now);
+    return authenticate(request.head(), plan, now);
   }
   // The subject, or why not.
-  std::string judge(const std::string& token, const CredentialPlan& plan, WallTime now = kNow) { return text(ask(token, plan, now)); }
-  static std::string text(const identity::AuthOutcome& outcome) {
-    if (const auto* verified = std::get_if<IdentityPtr>(&outcome)) return (*verified)->facts().subject;
-    if (const auto* refused = std::get_if<Refused>(&outcome)) return std::string(name(refused->reason));
-    if (std::holds_alternative<Ambiguous>(outcome)) return "ambiguous";
-    return std::holds_alternative<NotPresented>(outcome) ? "not presented" : "unavailable";
+  std::string judge(const std::string& token, const CredentialPlan& plan, WallTime now = kNow) { return word_of(ask(token, plan, now)); }
+
+  [[nodiscard]] bool revoke_at(store::Revocation::Kind kind, std::string value, WallTime issued_before) {
+    return revocations_.add({kind, std::move(value), issued_before, 1h}, kNow + 1h, kNow);
   }
 
   VerifiedTokenCache cache_{1000, 10 * 1024 * 1024};
-  JwtAuthenticator authenticator_{cache_};
+  JwtAuthenticator tokens_{cache_, revocations_};
+  Authenticator authenticator_{tokens_, sessions_};
   IssuerPtr corp_ = IssuerBuilder("corp").build();
   std::string token_ = testing::good_token(Algorithm::es256);
 };
@@ -101,11 +105,11 @@ TEST_F(JwtAuthenticatorTest, AnswersTheSecondTimeFromTheCache) {
 
 TEST_F(JwtAuthenticatorTest, TellsTheFourOutcomesApart) {
   const auto nothing = RequestBuilder();
-  EXPECT_EQ(text(authenticator_.authenticate(nothing.head(), plan_of({corp_}), kNow)), "not presented");
+  EXPECT_EQ(word_of(authenticate(nothing.head(), plan_of({corp_}), kNow)), "not presented");
   const auto two = RequestBuilder().field("Authorization", "Bearer " + token_).field("Authorization", "Bearer " + token_);
-  EXPECT_EQ(text(authenticator_.authenticate(two.head(), plan_of({corp_}), kNow)), "ambiguous");
+  EXPECT_EQ(word_of(authenticate(two.head(), plan_of({corp_}), kNow)), "ambiguous");
   const auto bare = RequestBuilder().field("Authorization", "Bearer");
-  EXPECT_EQ(text(authenticator_.authenticate(bare.head(), plan_of({corp_}), kNow)), "malformed");
+  EXPECT_EQ(word_of(authenticate(bare.head(), plan_of({corp_}), kNow)), "malformed");
   EXPECT_EQ(judge("a.b.c", plan_of({corp_})), "malformed");
   EXPECT_EQ(judge(token_, plan_of({corp_})), "alice");
 }
@@ -207,7 +211,7 @@ TEST_F(JwtAuthenticatorTest, RefusesATokenThatStandsWhereItsIssuerTakesNone) {
   const std::string web = testing::good_token(Algorithm::es256, Claims().set("iss", "\"https://web.example\""));
   const auto ask_cookie = [&](const std::string& token) {
     const auto request = RequestBuilder().field("Cookie", "access=" + token);
-    return text(authenticator_.authenticate(request.head(), both, kNow));
+    return word_of(authenticate(request.head(), both, kNow));
   };
   EXPECT_EQ(ask_cookie(web), "alice");
   EXPECT_EQ(judge(token_, both), "alice");
@@ -220,14 +224,14 @@ TEST_F(JwtAuthenticatorTest, TakesOneTokenThatStandsAtTwoPlaces) {
   const IssuerPtr anywhere = IssuerBuilder("corp").token_from({kAuthorization, kCookie}).build();
   const CredentialPlan plan = plan_of({anywhere}, {kAuthorization, kCookie});
   const auto same = RequestBuilder().field("Authorization", "Bearer " + token_).field("Cookie", "access=" + token_);
-  EXPECT_EQ(text(authenticator_.authenticate(same.head(), plan, kNow)), "alice");
+  EXPECT_EQ(word_of(authenticate(same.head(), plan, kNow)), "alice");
   const auto different = RequestBuilder().field("Authorization", "Bearer " + token_).field("Cookie", "access=x" + token_);
-  EXPECT_EQ(text(authenticator_.authenticate(different.head(), plan, kNow)), "ambiguous");
+  EXPECT_EQ(word_of(authenticate(different.head(), plan, kNow)), "ambiguous");
 }
 
 TEST_F(JwtAuthenticatorTest, B18_TakesNoTokenFromTheQuery) {
   const auto request = RequestBuilder().target("/a?access_token=" + token_);
-  EXPECT_EQ(text(authenticator_.authenticate(request.head(), plan_of({corp_}), kNow)), "not presented");
+  EXPECT_EQ(word_of(authenticate(request.head(), plan_of({corp_}), kNow)), "not presented");
 }
 
 TEST_F(JwtAuthenticatorTest, R06_LeavesOpenSslsErrorQueueEmptyAfterManyBadSignatures) {
@@ -244,6 +248,114 @@ TEST_F(JwtAuthenticatorTest, NamesTheIssuerButNoClaimInARefusal) {
   const std::string& detail = std::get<Refused>(outcome).detail;
   EXPECT_NE(detail.find("corp"), std::string::npos);
   EXPECT_EQ(detail.find("private-name"), std::string::npos);
+}
+
+// Revocation.
+
+using Kind = store::Revocation::Kind;
+
+TEST_F(JwtAuthenticatorTest, RefusesATokenThatWasRevokedBeforeItWasSeen) {
+  const std::string token = testing::good_token(Algorithm::es256, Claims().set("jti", "\"id-1\""));
+  const std::string other = testing::good_token(Algorithm::es256, Claims().set("jti", "\"id-2\""));
+  ASSERT_TRUE(revoke_at(Kind::token_id, "id-1", kNow));
+  EXPECT_EQ(judge(token, plan_of({corp_})), "revoked");
+  EXPECT_EQ(judge(other, plan_of({corp_})), "alice");
+  EXPECT_EQ(cache_.entries(), 1U) << "a refusal is not cached";
+}
+
+TEST_F(JwtAuthenticatorTest, G08_RefusesACachedTokenFromTheMomentThatItIsRevoked) {
+  const std::string token = testing::good_token(Algorithm::es256, Claims().set("jti", "\"id-1\""));
+  EXPECT_EQ(judge(token, plan_of({corp_})), "alice");
+  EXPECT_EQ(judge(token, plan_of({corp_})), "alice");
+  ASSERT_TRUE(revoke_at(Kind::token_id, "id-1", kNow));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(judge(token, plan_of({corp_})), "revoked") << i;
+  EXPECT_EQ(judge(token_, plan_of({corp_})), "alice") << "another token of the same subject";
+}
+
+TEST_F(JwtAuthenticatorTest, G08_KeepsCachedTokensThatARevocationDoesNotConcern) {
+  EXPECT_EQ(judge(token_, plan_of({corp_})), "alice");
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(revoke_at(Kind::subject, "user-" + std::to_string(i), kNow));
+    EXPECT_EQ(judge(token_, plan_of({corp_})), "alice");
+  }
+  EXPECT_EQ(cache_.hits(), 5U);
+  EXPECT_EQ(cache_.entries(), 1U);
+}
+
+TEST_F(JwtAuthenticatorTest, RefusesASubjectsTokensUpToTheSecondOfItsRevocation) {
+  const auto issued_at = [](std::string_view iat) { return testing::good_token(Algorithm::es256, Claims().set("iat", iat)); };
+  // In the middle of a second.
+  ASSERT_TRUE(revoke_at(Kind::subject, "alice", kNow - 10s + 500ms));
+  const std::string second = std::to_string(kNowSeconds - 10);
+  EXPECT_EQ(judge(issued_at(second), plan_of({corp_})), "revoked") << "a whole second may be any moment of it";
+  EXPECT_EQ(judge(issued_at(second + ".4"), plan_of({corp_})), "revoked");
+  EXPECT_EQ(judge(issued_at(second + ".6"), plan_of({corp_})), "alice") << "a fraction tells";
+  EXPECT_EQ(judge(issued_at(std::to_string(kNowSeconds - 9)), plan_of({corp_})), "alice");
+  EXPECT_EQ(judge(testing::good_token(Algorithm::es256, Claims().remove("iat")), plan_of({corp_})), "revoked") << "older than everything";
+}
+
+TEST_F(JwtAuthenticatorTest, RefusesEverythingThatWasIssuedBefore) {
+  ASSERT_TRUE(revoke_at(Kind::everything, "", kNow + 1s));
+  EXPECT_EQ(judge(token_, plan_of({corp_})), "revoked");
+  EXPECT_EQ(judge(testing::good_token(Algorithm::es256, Claims().set("iat", kNowSeconds + 3)), plan_of({corp_})), "alice");
+}
+
+// Tokens of the edge.
+
+IssuerPtr edge_issuer(std::vector<TokenPlace> places = {kAuthorization, kCookie}) {
+  auto issuer = std::make_shared<Issuer>(*IssuerBuilder("edge").iss("https://gateway.example").token_from(std::move(places)).build());
+  issuer->is_edge = true;
+  return issuer;
+}
+Claims edge_claims() { return Claims().set("iss", "\"https://gateway.example\"").set("sid", "\"family-1\""); }
+std::string edge_token(const Claims& claims = edge_claims()) { return testing::good_token(Algorithm::es256, claims); }
+
+TEST_F(JwtAuthenticatorTest, ReadsTheFamilyOfATokenOfTheEdge) {
+  const auto outcome = ask(edge_token(), plan_of({edge_issuer()}));
+  EXPECT_EQ(std::get<IdentityPtr>(outcome)->facts().family, "family-1");
+}
+
+TEST_F(JwtAuthenticatorTest, RefusesATokenOfTheEdgeWithoutAFamily) {
+  const CredentialPlan plan = plan_of({edge_issuer()});
+  EXPECT_EQ(judge(edge_token(edge_claims().remove("sid")), plan), "claim_missing");
+  EXPECT_EQ(judge(edge_token(edge_claims().set("sid", "null")), plan), "claim_missing");
+  EXPECT_EQ(judge(edge_token(edge_claims().set("sid", "7")), plan), "claim_invalid");
+  EXPECT_EQ(judge(edge_token(edge_claims().set("sid", "\"\"")), plan), "claim_invalid");
+  EXPECT_EQ(judge(edge_token(), plan), "alice");
+}
+
+TEST_F(JwtAuthenticatorTest, ReadsNoFamilyOutOfTheTokensOfOthers) {
+  const std::string token = testing::good_token(Algorithm::es256, Claims().set("sid", "\"family-1\""));
+  const auto outcome = ask(token, plan_of({corp_}));
+  EXPECT_EQ(std::get<IdentityPtr>(outcome)->facts().family, "");
+  ASSERT_TRUE(revoke_at(Kind::family, "family-1", kNow));
+  EXPECT_EQ(judge(token, plan_of({corp_})), "alice");
+  EXPECT_EQ(judge(testing::good_token(Algorithm::es256), plan_of({corp_})), "alice") << "sid is not required of others";
+}
+
+TEST_F(JwtAuthenticatorTest, RefusesATokenWhoseFamilyWasRevoked) {
+  const CredentialPlan plan = plan_of({edge_issuer()});
+  EXPECT_EQ(judge(edge_token(), plan), "alice");
+  ASSERT_TRUE(revoke_at(Kind::family, "family-1", kNow));
+  EXPECT_EQ(judge(edge_token(), plan), "revoked");
+  EXPECT_EQ(judge(edge_token(edge_claims().set("sid", "\"family-2\"")), plan), "alice");
+}
+
+TEST_F(JwtAuthenticatorTest, KnowsAnExpiredTokenOfTheEdgeFromAForgedOne) {
+  const IssuerPtr edge = edge_issuer();
+  const CredentialPlan plan = plan_of({edge, corp_}, {kAuthorization, kCookie});
+  const auto is_expired_edge_token = [&](const std::string& token) {
+    return tokens_.judge({.token = token, .places = 0b10, .by_cookie = true}, plan, kNow).is_expired_edge_token;
+  };
+  const std::string expired = edge_token(edge_claims().set("exp", kNowSeconds - 60));
+  EXPECT_TRUE(is_expired_edge_token(expired));
+  std::string forged = expired;
+  forged.replace(forged.rfind('.') + 1, 8, "AAAAAAAA");
+  EXPECT_FALSE(is_expired_edge_token(forged));
+  EXPECT_FALSE(is_expired_edge_token(edge_token())) << "good";
+  EXPECT_FALSE(is_expired_edge_token(edge_token(edge_claims().set("exp", kNowSeconds - 60).set("aud", "\"other\""))));
+  EXPECT_FALSE(is_expired_edge_token(edge_token(edge_claims().set("nbf", kNowSeconds + 60))));
+  EXPECT_FALSE(is_expired_edge_token(testing::good_token(Algorithm::es256, Claims().set("exp", kNowSeconds - 60)))) << "of another issuer";
 }
 
 }  // namespace
