@@ -58,6 +58,8 @@ struct RefreshDesk::Impl {
 RefreshDesk::RefreshDesk(const Surroundings& surroundings) : impl_(std::make_shared<Impl>(surroundings)) {}
 RefreshDesk::~RefreshDesk() = default;
 
+std::size_t RefreshDesk::under_way() const noexcept { return impl_->flights.size(); }
+
 Task<RefreshOutcome> RefreshDesk::refresh(authenticate::RefreshToken token, EdgeKeysPtr keys, authenticate::TagKeysPtr tags) {
   const std::shared_ptr<Impl> impl = impl_;
   const Impl::FlightKey key(token.family_key, token.generation);

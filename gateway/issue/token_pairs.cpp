@@ -26,18 +26,32 @@ Json audience(const std::vector<std::string>& audiences) {
 seconds since_epoch(WallTime time) { return std::chrono::floor<seconds>(time.time_since_epoch()); }
 
 struct Life {
-  seconds issued{};
+  Json issued;
   seconds expires{};
+  seconds lasts{};
 };
+
+// Whole seconds, unless a revocation of that second would then be read as one of this token.
+Json date_of(const store::Family& family, const store::RevocationList& revocations) {
+  const seconds second = since_epoch(family.rotated_at);
+  const std::optional<WallTime> covered = revocations.revoked_until(family.subject);
+  if (!covered || since_epoch(*covered) < second) return json(second);
+  // Half a microsecond early: a double holds no microsecond exactly, and rounded up the date would be after a revocation of that moment.
+  const auto exact = std::chrono::floor<std::chrono::microseconds>(family.rotated_at.time_since_epoch());
+  return Json(Json::Value(std::chrono::duration<double>(exact).count() - 0.5e-6));
+}
 
 // By the store's clock, as far as it goes.
 Result<Life> life_of(const store::Family& family, const TokenSettings& settings, const store::RevocationList& revocations, WallTime now) {
-  seconds issued = since_epoch(family.rotated_at);
-  if (issued + settings.access_ttl <= since_epoch(now)) issued = since_epoch(now);
-  if (const auto covered = revocations.revoked_until(family.subject)) issued = std::max(issued, since_epoch(*covered) + seconds(1));
+  const seconds issued = since_epoch(family.rotated_at);
+  seconds expires = issued + settings.access_ttl;
+  if (expires <= since_epoch(now)) {
+    expires = std::min(since_epoch(now) + settings.access_ttl, expires + std::chrono::ceil<seconds>(settings.reuse_window));
+  }
   const seconds family_end = since_epoch(family.started_at + settings.family_ttl);
   if (family_end <= issued) return make_error(Fault::not_found, "the family is over");
-  return Life{issued, std::min(issued + settings.access_ttl, family_end)};
+  expires = std::min(expires, family_end);
+  return Life{date_of(family, revocations), expires, expires - issued};
 }
 
 Json claims_of(const store::Family& family, const Life& life, const TokenSettings& settings, std::string token_id) {
@@ -50,7 +64,7 @@ Json claims_of(const store::Family& family, const Life& life, const TokenSetting
   claims.emplace_back("iss", json(settings.issuer));
   claims.emplace_back("aud", audience(settings.audiences));
   claims.emplace_back("sub", json(family.subject));
-  claims.emplace_back("iat", json(life.issued));
+  claims.emplace_back("iat", life.issued);
   claims.emplace_back("exp", json(life.expires));
   claims.emplace_back("jti", json(std::move(token_id)));
   claims.emplace_back("sid", json(store::handle_of(family.key)));
@@ -96,7 +110,7 @@ Result<TokenPairPtr> make_pair(const store::Family& family, std::string_view fam
   pair.access = std::move(*access);
   pair.refresh = tags.refresh_token(family_id, family.generation);
   // Clocks may differ, and what is left may be less than a second: neither makes a pair that the client would throw away at once.
-  pair.access_left = std::clamp(life->expires - since_epoch(now), seconds(1), life->expires - life->issued);
+  pair.access_left = std::clamp(life->expires - since_epoch(now), seconds(1), life->lasts);
   pair.refresh_left = std::max(std::chrono::floor<seconds>(family.refresh_left), seconds(1));
   pair.subject = family.subject;
   pair.family = store::handle_of(family.key);
@@ -156,7 +170,8 @@ Task<Result<bool>> TokenPairs::end(std::string family_handle, std::chrono::milli
     if (!revoked) co_return revoked.error();
     surroundings_.metrics.revocation("family");
   }
-  const Result<bool> ended = co_await surroundings_.store.end_family(*key);
+  // Not const: a const Result<bool> would be returned through its conversion to bool, as "it succeeded".
+  Result<bool> ended = co_await surroundings_.store.end_family(*key);
   co_return ended;
 }
 

@@ -39,9 +39,11 @@ struct RefreshUnavailable {  // 503; nothing was spent, or a retry within the re
 using RefreshOutcome = std::variant<RefreshUnavailable, RefreshRefused, TokenPairPtr>;
 
 // Dates and signs the access token of a generation. `iat` is when the generation began (by the store's clock), so that every answer with
-// the same successor says the same; only where a revocation of the subject covers that very second it is dated a second later, and where
-// it would be over already (an access_ttl shorter than the reuse window) it is dated `now`. `exp` is never after the family's end. Beside
-// that `now` only says what is left. Fault::not_found: the family is older than family_ttl allows by now.
+// the same successor says the same: a whole second, because that is what libraries expect; but where a revocation of the subject falls
+// into that second, the very moment (RFC 7519 §2 allows a fraction), so that this one is after it and the next one is not too late.
+// `exp` is access_ttl later and never after the family's end. Only a pair that would be over already, because access_ttl is shorter than
+// the reuse window, is extended: to access_ttl from `now`, and by reuse_window at most. Beside that `now` only says what is left.
+// Fault::not_found: the family is older than family_ttl allows by now.
 [[nodiscard]] Result<TokenPairPtr> make_pair(const store::Family& family, std::string_view family_id, const EdgeKeys& keys,
                                              const authenticate::TagKeys& tags, const store::RevocationList& revocations, WallTime now);
 
@@ -60,6 +62,8 @@ class RefreshDesk {
 
   // Cancelled (total or terminal), it answers RefreshUnavailable at once; the rotation goes on.
   [[nodiscard]] Task<RefreshOutcome> refresh(authenticate::RefreshToken token, EdgeKeysPtr keys, authenticate::TagKeysPtr tags);
+  // Rotations that have not come to their end: at shutdown the store has to wait for them.
+  [[nodiscard]] std::size_t under_way() const noexcept;
 
  private:
   struct Impl;
