@@ -6,7 +6,6 @@
 namespace sallyport::http {
 namespace {
 
-constexpr unsigned kRequestsPerTurn = 16;                      // pipelined requests, before other connections get their turn
 constexpr std::size_t kFirstReadBytes = 4 * 1024;   // most heads fit; larger ones grow the buffer
 constexpr std::size_t kLingerBytesMax = 64 * 1024;  // DESIGN §3.5 "Limits"
 constexpr std::chrono::milliseconds kLingerTimeMax{1'000};
@@ -90,7 +89,8 @@ class Http1Session {
       co_return false;
     }
     if (exchange_.closing()) {
-      if (exchange_.input_unread()) {
+      // What the kernel still holds counts too, a stray CRLF behind a body for one: closing over it would reset the answer away.
+      if (exchange_.input_unread() || !stream_.is_silent()) {
         co_await linger();
       } else {
         stream_.shutdown_write();

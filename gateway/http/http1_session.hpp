@@ -30,6 +30,9 @@ struct SessionState {
   bool idle = true;  // no request is at hand: a draining worker may abort the stream at once
 };
 
+// Requests that a client may have answered one upon the other, because it pipelines them, before other connections get their turn.
+inline constexpr unsigned kRequestsPerTurn = 16;
+
 // Runs until the connection ends. `stream` is past its handshake. Requests are answered in the order they came (pipelining); bytes after a
 // refused or closing request are never parsed. An exception of the handler closes this connection and goes on to the caller, which reports
 // it.

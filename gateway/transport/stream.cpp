@@ -271,9 +271,16 @@ Task<IoResult> Stream::read_some(std::span<char> into) {
     if (timed_out_) co_return IoResult{IoStatus::timed_out};
     Direction blocked_on = Direction::read;
     if (readiness_.may_read() || has_buffered_input()) {
+      if (reads_in_turn_ == kReadsPerTurn) {
+        reads_in_turn_ = 0;
+        co_await yield_turn(executor());
+        continue;
+      }
+      ++reads_in_turn_;
       const IoResult result = read_now(into, blocked_on);
       if (result.status != IoStatus::would_block) co_return result;
     }
+    reads_in_turn_ = 0;
     Readiness::Wait wait = readiness_.wait(Role::reader, blocked_on);
     co_await std::move(wait);
   }

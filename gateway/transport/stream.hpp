@@ -47,6 +47,8 @@ class Stream {
   // Post-handshake messages (key updates, tickets, renegotiation attempts) that a peer may send without any application data between
   // them; one more and the connection fails. Each costs us key derivation or an answer.
   static constexpr unsigned kHandshakeMessagesMax = 64;
+  // Calls of read_some() that needed no wait, before others get their turn: a peer may send faster than we read, a byte a record.
+  static constexpr unsigned kReadsPerTurn = 32;
 
   // Takes the connected socket; makes it non-blocking, TCP_NODELAY. Throws boost::system::system_error when the kernel has no room.
   Stream(Socket socket, DeadlineWheel& wheel);
@@ -79,7 +81,7 @@ class Stream {
   // Whether a connection that should be silent is: false when bytes, an end or an error are waiting. Asks the kernel.
   // TLS messages that carry no data (tickets, key updates) are processed and are no noise.
   [[nodiscard]] bool is_silent();
-  // Whether decrypted or buffered bytes can be read without touching the socket.
+  // Whether bytes were taken from the socket that nobody has read. A read may still have to wait: they may be half a TLS record.
   [[nodiscard]] bool has_buffered_input() const noexcept;
 
   // Ends our direction in order: close_notify, then FIN. The other direction stays readable. Never blocks.
@@ -138,6 +140,7 @@ class Stream {
   Deadline deadline_;
   ssl_st* ssl_ = nullptr;
   unsigned handshake_messages_ = 0;  // since the last application data
+  unsigned reads_in_turn_ = 0;
   bool handshake_done_ = false;
   bool timed_out_ = false;
   bool at_end_ = false;      // the socket has given its FIN

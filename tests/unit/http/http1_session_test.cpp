@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/task_group.hpp"
+#include "support/bystander.hpp"
 #include "support/socket_client.hpp"
 
 namespace sallyport::http {
@@ -86,10 +87,29 @@ class ScriptedHandler final : public RequestHandler {
 class Http1SessionTest : public ::testing::Test {
  protected:
   void start() {
+    listen();
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  // Without a thread: the test runs the context itself.
+  void listen() {
     acceptor_.emplace(context_, boost::asio::ip::tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0));
     port_ = acceptor_->local_endpoint().port();
     tasks_.spawn(accept());
-    thread_ = std::thread([this] { context_.run(); });
+  }
+  // How many of `requests`, sent at once, were handled at most while nobody else got the thread.
+  std::size_t handled_in_a_turn(const std::string& requests, int count) {
+    listen();
+    SocketClient client(port_);
+    client.send(requests);
+    testing::Bystander bystander(context_, [this] { return static_cast<std::size_t>(handler_.handled); });
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (handler_.handled < count && std::chrono::steady_clock::now() < patience) context_.run_one();
+    EXPECT_EQ(handler_.handled, count);
+    client.close();
+    acceptor_->close();
+    bystander.stop();
+    while (tasks_.size() > 0 && std::chrono::steady_clock::now() < patience) context_.run_one_for(std::chrono::seconds(1));
+    return bystander.widest();
   }
   ~Http1SessionTest() override {
     if (thread_.joinable()) {
@@ -171,6 +191,20 @@ TEST_F(Http1SessionTest, K17_AnswersPipelinedRequestsInOrder) {
   for (int i = 0; i < 50; ++i) EXPECT_TRUE(read_answer(client).ends_with("/n" + std::to_string(i) + ":")) << i;
 }
 
+TEST_F(Http1SessionTest, M14_LetsOthersGoFirstBetweenPipelinedRequests) {
+  std::string many;
+  for (int i = 0; i < 300; ++i) many += get("/refuse");
+  EXPECT_LE(handled_in_a_turn(many, 300), kRequestsPerTurn);
+}
+
+TEST_F(Http1SessionTest, M14_LetsOthersGoFirstBetweenRequestsThatEachFillARead) {
+  // Nothing of the next is in the buffer when one is done, and yet nothing has to be waited for.
+  std::string many;
+  const std::string bare = get("/refuse", "X: \r\n");
+  for (int i = 0; i < 80; ++i) many += get("/refuse", "X: " + std::string(4096 - bare.size(), 'x') + "\r\n");
+  EXPECT_LE(handled_in_a_turn(many, 80), transport::Stream::kReadsPerTurn);
+}
+
 TEST_F(Http1SessionTest, K17_ServesNothingAfterAMalformedRequest) {
   start();
   SocketClient client(port_);
@@ -191,6 +225,16 @@ TEST_F(Http1SessionTest, K18_IgnoresWhatFollowsAClosingRequest) {
   EXPECT_NE(answers.find("Connection: close\r\n"), std::string::npos);
   EXPECT_EQ(answers.find("/two:"), std::string::npos);
   EXPECT_EQ(handler_.handled, 1);
+}
+
+TEST_F(Http1SessionTest, K18_NeverResetsAnAnswerAwayOverBytesThatNobodyReads) {
+  start();
+  SocketClient client(port_);
+  // The head fills the first read to the last byte: what follows stays in the kernel.
+  const std::string bare = get("/one", "Connection: close\r\nX: \r\n");
+  client.send(get("/one", "Connection: close\r\nX: " + std::string(4096 - bare.size(), 'x') + "\r\n") + "\r\n");
+  EXPECT_TRUE(client.read_to_end().ends_with("/one:"));
+  EXPECT_TRUE(client.closed()) << "the answer must not be lost to a reset";
 }
 
 TEST_F(Http1SessionTest, K14_FramesTheBodyOfAGet) {

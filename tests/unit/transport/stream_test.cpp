@@ -1,6 +1,7 @@
 #include "transport/stream.hpp"
 
 #include "stream_fixture.hpp"
+#include "support/bystander.hpp"
 
 namespace sallyport::transport {
 namespace {
@@ -15,7 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kPatience = 20s;  // a deadline that a passing test never meets
 
-struct StreamTest : testing::Test {
+struct StreamTest : ::testing::Test {
   Loop loop;
   test::DescriptorPair pair = connected_tcp(8 * 1024);
   Stream stream{loop.context, pair.ours, loop.wheel};
@@ -47,6 +48,25 @@ TEST_F(StreamTest, ASmallBufferGetsTheBytesInPieces) {
     EXPECT_EQ(read_text(result, buffer), "ef");
     s.never_expire();
   }(stream, peer));
+}
+
+TEST_F(StreamTest, M14_LetsOthersGoFirstWhenThePeerSendsFasterThanWeRead) {
+  constexpr std::size_t kReads = 10 * Stream::kReadsPerTurn;
+  peer.write(std::string(kReads, 'x'));
+  std::size_t reads = 0;
+  sallyport::testing::Bystander bystander(loop.context, [&reads] { return reads; });
+  loop.run([](Stream& s, std::size_t& count, sallyport::testing::Bystander& other) -> Task<void> {
+    s.expire_after(kPatience);
+    for (; count < kReads; ++count) {
+      std::array<char, 1> byte{};
+      const IoResult result = co_await s.read_some(byte);
+      if (!result.ok()) break;
+    }
+    s.never_expire();
+    other.stop();
+  }(stream, reads, bystander));
+  EXPECT_EQ(reads, kReads);
+  EXPECT_LE(bystander.widest(), Stream::kReadsPerTurn);
 }
 
 // The kernel reports bytes and end in one event: the end must not be lost with the short read.

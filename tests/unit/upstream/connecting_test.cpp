@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/test_certificates.hpp"
+#include "tls_server.hpp"
 #include "worker.hpp"
 
 namespace sallyport::upstream {
@@ -18,6 +18,7 @@ using testing::Peer;
 using testing::ScriptedUpstream;
 using testing::server_at;
 using testing::settings_for;
+using testing::TlsServer;
 using testing::Worker;
 
 TEST(Connecting, O01_ReportsARefusedConnection) {
@@ -281,19 +282,6 @@ TEST(Connecting, O03_AClosedKeptConnectionCostsNothing) {
 }
 
 // TLS --------------------------------------------------------------------------------------------------------------------------
-
-struct TlsServer {
-  transport::SslContext context;
-
-  TlsServer(const test::TemporaryFolder& folder, const std::string& stem, const test::Identity& identity) {
-    const test::IdentityFiles files = test::write_identity(folder, stem, identity);
-    context.reset(SSL_CTX_new(TLS_server_method()));
-    if (SSL_CTX_use_certificate_file(context.get(), files.certificate_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_use_PrivateKey_file(context.get(), files.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-      throw std::runtime_error("server certificate");
-    }
-  }
-};
 
 class ConnectingTls : public ::testing::Test {
  protected:

@@ -301,6 +301,7 @@ TEST(Uploading, CutsAnAnswerThatBeganWhenTheBodyFails) {
   exchange.may_keep_reading = true;
   exchange.chunked_body();
   exchange.body.push_back({"first", false, [&] { begun.get_future().wait(); }});
+  exchange.body.push_back({"other", false});
   exchange.body_end = http::BodyState::malformed;
   EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answer_cut);
   EXPECT_TRUE(exchange.aborted);
@@ -379,6 +380,7 @@ TEST(Uploading, K11_NeverCompletesABodyThatTheClientDidNotComplete) {
           exchange.sized_body(100);
         }
         exchange.body.push_back({"hello", false});
+        exchange.body.push_back({"world", false});
         exchange.body_end = bad.state;
         const ForwardResult result = worker.forward(exchange);
         EXPECT_EQ(result.status, bad.status);
