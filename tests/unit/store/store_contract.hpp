@@ -38,6 +38,8 @@ class StoreUnderTest {
   [[nodiscard]] virtual Result<std::unique_ptr<StoreService>> open(const StoreSurroundings& surroundings) = 0;
   // Whether several processes may have it open at once.
   [[nodiscard]] virtual bool is_shared() const = 0;
+  // Whether it is there after all processes have ended.
+  [[nodiscard]] virtual bool is_durable() const { return true; }
   // The clock of the processes.
   [[nodiscard]] virtual const Clock& clock() const = 0;
   // Moves the store's time on: a clock, or real waiting.
@@ -197,8 +199,8 @@ class StoreProcess {
  public:
   static constexpr std::size_t kRevocationsMax = 1000;
 
-  explicit StoreProcess(StoreUnderTest& kind)
-      : revocations_(kRevocationsMax),
+  explicit StoreProcess(StoreUnderTest& kind, std::size_t revocations_max = kRevocationsMax)
+      : revocations_(revocations_max),
         writer_(observe::Sink{observe::Sink::Kind::off, {}}, 1024),
         log_(writer_, observe::Level::error, kind.clock()) {
     auto opened = kind.open({control_.context(), control_.wheel(), revocations_, log_, kind.clock()});
@@ -268,6 +270,7 @@ class StoreContract : public testing::TestWithParam<KindOfStore> {
   [[nodiscard]] std::chrono::milliseconds units(int count) const { return kind_->unit() * count; }
   void pass(std::chrono::milliseconds time) { kind_->advance(time); }
   [[nodiscard]] bool is_exact() const { return kind_->is_exact(); }
+  [[nodiscard]] bool is_durable() const { return kind_->is_durable(); }
 
   [[nodiscard]] static Json claims(std::string_view text) { return *Json::parse(text); }
   [[nodiscard]] NewSession new_session(std::string_view id, std::string_view subject, std::chrono::milliseconds idle,
