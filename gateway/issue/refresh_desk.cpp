@@ -48,7 +48,7 @@ struct RefreshDesk::Impl {
                                            const authenticate::TagKeys& tags);
   [[nodiscard]] Task<RefreshOutcome> hand_out(const store::Family& family, const authenticate::RefreshToken& token, const EdgeKeys& keys,
                                               const authenticate::TagKeys& tags);
-  [[nodiscard]] Task<RefreshOutcome> condemn(std::string handle, std::string subject, std::chrono::milliseconds keep_for);
+  [[nodiscard]] Task<RefreshOutcome> condemn(const store::Family& family, std::string handle, std::chrono::milliseconds keep_for);
   [[nodiscard]] Task<RefreshOutcome> refuse(std::string_view reason, store::Digest family);
   [[nodiscard]] bool is_revoked(const store::Family& family, std::string_view handle) const;
 
@@ -116,7 +116,7 @@ Task<RefreshOutcome> RefreshDesk::Impl::judge(const store::Rotation& rotation, c
   switch (rotation.outcome) {
     case Outcome::rotated:
     case Outcome::repeated: return hand_out(rotation.family, token, keys, tags);
-    case Outcome::reused: return condemn(store::handle_of(token.family_key), rotation.family.subject, keys.settings().family_ttl);
+    case Outcome::reused: return condemn(rotation.family, store::handle_of(token.family_key), keys.settings().family_ttl);
     case Outcome::gone: break;
   }
   return refuse("gone", token.family_key);
@@ -147,17 +147,20 @@ bool RefreshDesk::Impl::is_revoked(const store::Family& family, std::string_view
   return surroundings.revocations.revokes(credential, surroundings.clock.wall_now());
 }
 
-// The store has ended the family already; its access tokens are refused by the broadcast alone. If that fails twice they live out their
-// minutes, and the thief still holds nothing that can be refreshed.
-Task<RefreshOutcome> RefreshDesk::Impl::condemn(std::string handle, std::string subject, std::chrono::milliseconds keep_for) {
-  store::Revocation revocation;
-  revocation.kind = store::Revocation::Kind::family;
-  revocation.value = handle;
-  revocation.keep_for = keep_for;
-  Result<void> revoked = co_await surroundings.store.revoke(revocation);
-  if (!revoked) revoked = co_await surroundings.store.revoke(revocation);
+// The store has ended the family and broadcast it. Where the list has not got it even so (its broadcast failed after the end), it is asked
+// again, because the family's access tokens are refused by the list alone; if that fails too they live out their minutes, and the thief
+// still holds nothing that can be refreshed.
+Task<RefreshOutcome> RefreshDesk::Impl::condemn(const store::Family& family, std::string handle, std::chrono::milliseconds keep_for) {
+  Result<void> revoked;
+  if (!is_revoked(family, handle)) {
+    store::Revocation revocation;
+    revocation.kind = store::Revocation::Kind::family;
+    revocation.value = handle;
+    revocation.keep_for = keep_for;
+    revoked = co_await surroundings.store.revoke(std::move(revocation));
+  }
   if (revoked) surroundings.metrics.revocation("family");
-  co_return RefreshRefused{"reused", std::move(handle), std::move(subject)};
+  co_return RefreshRefused{"reused", std::move(handle), family.subject};
 }
 
 Task<RefreshOutcome> RefreshDesk::Impl::refuse(std::string_view reason, store::Digest family) {

@@ -53,6 +53,8 @@ class UnreliableStore final : public store::Store {
   std::map<std::string, Fault> refused;
   // Commands are done, but the answer is lost.
   std::map<std::string, Fault> lost;
+  // Whether the end of a family by reuse is heard of, as it should be.
+  bool broadcasts_reuse = true;
   // rotate_family is done at once and answers only after let_go().
   void hold_rotations(Executor executor) {
     gate_.emplace(executor);
@@ -198,6 +200,10 @@ class UnreliableStore final : public store::Store {
     }
     store::Rotation reused{Outcome::reused, as_left(record, now)};
     state_->families.erase(found);
+    if (broadcasts_reuse) {
+      const store::Revocation revocation{store::Revocation::Kind::family, store::handle_of(key), now, std::chrono::hours(24 * 31)};
+      (void)revocations_.add(revocation, now + revocation.keep_for, now);
+    }
     return reused;
   }
   static store::Family as_left(const SharedState::FamilyRecord& record, WallTime now) {
