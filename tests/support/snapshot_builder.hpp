@@ -24,9 +24,19 @@ inline authenticate::IssuerPtr test_issuer(std::string name, std::string iss, st
   return issuer;
 }
 
+// `tokens` of the gateway https://edge.example, signed with the test key of ES256.
+inline issue::EdgeKeysPtr test_edge_keys() {
+  issue::TokenSettings settings;
+  settings.issuer = "https://edge.example";
+  settings.audiences = {"api"};
+  std::vector<std::string> warnings;
+  return need(issue::EdgeKeys::create(settings, test_key(authenticate::Algorithm::es256).private_jwks, warnings));
+}
+
+// Issuers and tokens first: a route takes what is there when it is added.
 class SnapshotBuilder {
  public:
-  // Returns the route, to be refined before build().
+  // Returns the route, to be refined before build(); valid until the next add().
   pipeline::Route& add(std::string name, std::string_view pattern, authorize::Access access) {
     pipeline::Route route;
     route.name = std::move(name);
@@ -36,6 +46,7 @@ class SnapshotBuilder {
     route.credentials = plan();
     route.outbound.headers = identity::default_identity_headers();
     route.outbound.is_public = access == authorize::Access::public_;
+    route.outbound.our_cookies = our_cookies();
     routes_.push_back(std::move(route));
     return routes_.back();
   }
@@ -43,8 +54,23 @@ class SnapshotBuilder {
     issuers_.push_back(std::move(issuer));
     return *this;
   }
-  [[nodiscard]] authenticate::CredentialPlan plan() const {
-    return {{authenticate::CredentialPlan::Kind::jwt}, issuers_, {authenticate::TokenPlace{}}};
+  SnapshotBuilder& issue_tokens(issue::EdgeKeysPtr edge) {
+    edge_ = std::move(edge);
+    return accept(edge_->issuer());
+  }
+  SnapshotBuilder& keep_sessions(authenticate::SessionSettings settings) {
+    sessions_ = std::make_shared<const authenticate::SessionSettings>(std::move(settings));
+    return *this;
+  }
+  // Bearer tokens, the session cookie, tokens in cookies.
+  [[nodiscard]] authenticate::CredentialPlan plan() const { return authenticate::make_default_plan(issuers_, sessions_); }
+  [[nodiscard]] std::vector<std::string> our_cookies() const {
+    std::vector<std::string> names{sessions_->cookie_name};
+    if (edge_ != nullptr) {
+      names.push_back(edge_->settings().access_cookie);
+      names.push_back(edge_->settings().refresh_cookie);
+    }
+    return names;
   }
   [[nodiscard]] pipeline::SnapshotPtr build() {
     std::vector<route::Match> matches;
@@ -56,10 +82,16 @@ class SnapshotBuilder {
                                                                    .owned_names = identity::OwnedNames({}),
                                                                    .issuers = issuers_,
                                                                    .upstream_names = {"web"},
-                                                                   .any_credential = plan()});
+                                                                   .any_credential = plan(),
+                                                                   .sessions = sessions_,
+                                                                   .edge = edge_,
+                                                                   .our_cookies = our_cookies(),
+                                                                   .revocation_times = {}});
   }
 
  private:
+  authenticate::SessionSettingsPtr sessions_ = std::make_shared<const authenticate::SessionSettings>();
+  issue::EdgeKeysPtr edge_;
   std::vector<authenticate::IssuerPtr> issuers_;
   std::vector<pipeline::Route> routes_;
 };

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "http/request_parser.hpp"
-#include "support/snapshot_builder.hpp"
+#include "worker.hpp"
 
 namespace sallyport::pipeline {
 namespace {
@@ -18,7 +18,7 @@ authorize::Requirement role(std::string name) { return {authorize::RoleIs{std::m
 class DecideTest : public ::testing::Test {
  protected:
   DecideTest() {
-    builder_.accept(test_issuer("corp", "https://issuer.example", "api", Algorithm::es256));
+    builder_.accept(test_issuer("corp", "https://issuer.example", "api", Algorithm::es256)).issue_tokens(edge_);
     builder_.add("public", "/public/**", Access::public_);
     builder_.add("api", "/api/**", Access::authenticated);
     builder_.add("optional", "/optional/**", Access::optional);
@@ -31,6 +31,9 @@ class DecideTest : public ::testing::Test {
     // A route that takes tokens of another issuer only.
     auto& partner = builder_.add("partner", "/partner/**", Access::authenticated);
     partner.credentials.issuers = {test_issuer("partner", "https://partner.example", "api", Algorithm::es256)};
+    builder_.add("login", "/login", Access::public_).establish = Establish::session;
+    builder_.add("no-csrf", "/no-csrf", Access::authenticated).csrf.off = true;
+    builder_.add("shared", "/shared", Access::authenticated).csrf.allowed_origins = {"https://shop.example"};
     snapshot_ = builder_.build();
   }
 
@@ -39,7 +42,13 @@ class DecideTest : public ::testing::Test {
     http::RequestParser parser(limits_);
     const http::HeadOutcome outcome = parser.parse(text_, head_);
     EXPECT_TRUE(std::holds_alternative<http::HeadParsed>(outcome)) << text_;
-    return decide(head_, "192.0.2.1", *snapshot_, authenticator_, kNow, explanation);
+    const Question question{head_, peer_, *snapshot_, worker_.authenticator, worker_.clock.wall_now(), explanation};
+    return worker_.run(decide(question));
+  }
+  static std::string session_cookie(const std::string& value) { return "Cookie: __Host-session=" + value + "\r\n"; }
+  static std::string reason(const Verdict& verdict) {
+    const auto* on = std::get_if<DeniedOn>(&verdict);
+    return on == nullptr ? "" : std::string(on->denied.reason);
   }
   static std::string bearer(const Claims& claims = {}) { return "Authorization: Bearer " + good_token(Algorithm::es256, claims) + "\r\n"; }
   static std::optional<Denied::Why> denied(const Verdict& verdict) {
@@ -51,13 +60,14 @@ class DecideTest : public ::testing::Test {
     return on == nullptr ? "" : on->route->name;
   }
 
+  TestWorker worker_;
+  issue::EdgeKeysPtr edge_ = test_edge_keys();
   SnapshotBuilder builder_;
   SnapshotPtr snapshot_;
   http::Limits limits_;
+  http::Peer peer_{.listener = "public", .address = "192.0.2.1", .port = 50000, .is_tls = true};
   std::string text_;
   http::RequestHead head_;
-  authenticate::VerifiedTokenCache cache_{100, 1 << 20};
-  authenticate::JwtAuthenticator authenticator_{cache_};
 };
 
 TEST_F(DecideTest, LetsAnybodyOntoAPublicRouteWithoutReadingTheCredential) {
@@ -65,7 +75,7 @@ TEST_F(DecideTest, LetsAnybodyOntoAPublicRouteWithoutReadingTheCredential) {
   const Verdict verdict = judge("GET", "/public/x", "Authorization: Bearer garbage\r\n");
   EXPECT_EQ(allowed(verdict), "public");
   EXPECT_EQ(std::get<Allowed>(verdict).permit.identity(), nullptr);
-  EXPECT_EQ(cache_.misses(), 0U);
+  EXPECT_EQ(worker_.cache.misses(), 0U);
 }
 
 TEST_F(DecideTest, AsksForACredentialWhereTheRouteNeedsOne) {
@@ -92,7 +102,7 @@ TEST_F(DecideTest, JudgesThePolicyAgainForARememberedToken) {
   const std::string token = bearer();
   EXPECT_EQ(allowed(judge("GET", "/api/x", token)), "api");
   EXPECT_EQ(denied(judge("GET", "/admin/x", token)), Denied::Why::requirement_unmet);
-  EXPECT_EQ(cache_.hits(), 1U);
+  EXPECT_EQ(worker_.cache.hits(), 1U);
   EXPECT_EQ(allowed(judge("GET", "/admin/x", bearer(Claims().set("roles", R"(["admin"])")))), "admin");
 }
 
@@ -153,6 +163,123 @@ TEST_F(DecideTest, DecidesTheSameWithAndWithoutAnExplanation) {
     EXPECT_EQ(explained, judge("GET", target, fields).index()) << target;
     EXPECT_FALSE(lines.empty());
   }
+}
+
+TEST_F(DecideTest, RecognisesASessionAndAsksTheStoreForItOnce) {
+  const std::string cookie = session_cookie(worker_.sign_in("alice", R"({"roles":["admin"]})"));
+  EXPECT_EQ(allowed(judge("GET", "/admin/x", cookie)), "admin");
+  EXPECT_EQ(worker_.store.calls("find_session"), 1U);
+  const Verdict warm = judge("GET", "/api/x", cookie);
+  EXPECT_EQ(allowed(warm), "api");
+  EXPECT_EQ(std::get<Allowed>(warm).permit.identity()->facts().subject, "alice");
+  EXPECT_EQ(worker_.store.calls("find_session"), 1U);
+}
+
+TEST_F(DecideTest, N02_NeverReadsAStoreThatIsAwayAsAYesOrANo) {
+  const std::string cookie = session_cookie(worker_.sign_in());
+  worker_.store.fail_with(Fault::unavailable);
+  for (const std::string target : {"/api/x", "/optional/x"}) EXPECT_EQ(denied(judge("GET", target, cookie)), Denied::Why::unavailable);
+  EXPECT_EQ(allowed(judge("GET", "/api/x", bearer())), "api") << "tokens do not notice";
+  EXPECT_EQ(allowed(judge("GET", "/public/x", cookie)), "public");
+}
+
+TEST_F(DecideTest, F14_RefusesAnUnsafeRequestThatAnotherSiteMadeTheBrowserSend) {
+  const std::string value = worker_.sign_in();
+  const std::string cookie = session_cookie(value);
+  const std::string foreign = cookie + "Sec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n";
+  EXPECT_EQ(allowed(judge("GET", "/api/x", foreign)), "api");
+  const Verdict verdict = judge("POST", "/api/x", foreign);
+  ASSERT_EQ(denied(verdict), Denied::Why::requirement_unmet);
+  EXPECT_EQ(reason(verdict), "csrf");
+  EXPECT_EQ(std::get<DeniedOn>(verdict).identity->facts().subject, "alice");
+  EXPECT_EQ(reason(judge("POST", "/optional/x", foreign)), "csrf");
+  EXPECT_EQ(reason(judge("POST", "/api/x", cookie)), "csrf") << "nothing shows where it came from";
+  EXPECT_EQ(allowed(judge("POST", "/api/x", cookie + "Sec-Fetch-Site: same-origin\r\n")), "api");
+  EXPECT_EQ(allowed(judge("POST", "/api/x", cookie + "Origin: https://gateway.example\r\n")), "api");
+  const std::string own_token = worker_.csrf_token_of_session(value);
+  EXPECT_EQ(allowed(judge("POST", "/api/x", cookie + "X-CSRF-Token: " + own_token + "\r\n")), "api");
+  const std::string other_token = worker_.csrf_token_of_session(worker_.sign_in());
+  EXPECT_EQ(reason(judge("POST", "/api/x", cookie + "X-CSRF-Token: " + other_token + "\r\n")), "csrf");
+}
+
+TEST_F(DecideTest, ChecksCsrfAsTheRouteSays) {
+  const std::string foreign = session_cookie(worker_.sign_in()) + "Sec-Fetch-Site: cross-site\r\nOrigin: https://shop.example\r\n";
+  EXPECT_EQ(allowed(judge("POST", "/no-csrf", foreign)), "no-csrf");
+  EXPECT_EQ(allowed(judge("POST", "/shared", foreign)), "shared");
+  EXPECT_EQ(reason(judge("POST", "/api/x", foreign)), "csrf");
+}
+
+TEST_F(DecideTest, ExemptsBearerTokensFromTheCsrfCheckButNotTokensInCookies) {
+  const issue::TokenPairPtr pair = worker_.issue_tokens(edge_);
+  const std::string foreign = "Sec-Fetch-Site: cross-site\r\n";
+  EXPECT_EQ(allowed(judge("POST", "/api/x", "Authorization: Bearer " + pair->access + "\r\n" + foreign)), "api");
+  const std::string cookie = "Cookie: __Host-access=" + pair->access + "\r\n";
+  EXPECT_EQ(reason(judge("POST", "/api/x", cookie + foreign)), "csrf");
+  const std::string token = worker_.csrf_token_of_family(pair->family);
+  EXPECT_EQ(allowed(judge("POST", "/api/x", cookie + "X-CSRF-Token: " + token + "\r\n")), "api");
+}
+
+TEST_F(DecideTest, ABadCookieIsABadCredentialWhoeverSentIt) {
+  const std::string forged = session_cookie(std::string(64, 'A')) + "Sec-Fetch-Site: cross-site\r\n";
+  EXPECT_EQ(denied(judge("POST", "/api/x", forged)), Denied::Why::credential_refused);
+  EXPECT_EQ(worker_.store.calls(), 0U) << "a forged id is refused without asking";
+}
+
+TEST_F(DecideTest, SignsNobodyInThatAnotherSiteSent) {
+  EXPECT_EQ(allowed(judge("POST", "/login")), "login") << "no browser";
+  EXPECT_EQ(allowed(judge("POST", "/login", "Sec-Fetch-Site: same-origin\r\n")), "login");
+  EXPECT_EQ(allowed(judge("GET", "/login", "Sec-Fetch-Site: cross-site\r\n")), "login") << "a link to the form";
+  EXPECT_EQ(reason(judge("POST", "/login", "Sec-Fetch-Site: cross-site\r\n")), "csrf");
+  EXPECT_EQ(reason(judge("POST", "/login", "Origin: https://evil.example\r\n")), "csrf");
+  EXPECT_EQ(allowed(judge("POST", "/public/x", "Sec-Fetch-Site: cross-site\r\n")), "public") << "which signs nobody in";
+}
+
+TEST_F(DecideTest, CannotTellATokenWhileTheKeysAreUnknown) {
+  // A session cannot be opened without the keys, but a token of another issuer in a cookie can.
+  authenticate::IssuerPtr issuer = test_issuer("corp", "https://issuer.example", "api", Algorithm::es256);
+  auto in_cookie = std::make_shared<authenticate::Issuer>(*issuer);
+  in_cookie->settings.token_from = {{.kind = authenticate::TokenPlace::Kind::cookie, .name = "token"}};
+  SnapshotBuilder builder;
+  builder.accept(in_cookie).add("api", "/api/**", Access::authenticated);
+  snapshot_ = builder.build();
+  worker_.sessions.use_keys(nullptr);
+  const std::string cookie = "Cookie: token=" + good_token(Algorithm::es256) + "\r\n";
+  EXPECT_EQ(denied(judge("POST", "/api/x", cookie + "X-CSRF-Token: anything\r\n")), Denied::Why::unavailable);
+  EXPECT_EQ(reason(judge("POST", "/api/x", cookie)), "csrf");
+  EXPECT_EQ(allowed(judge("POST", "/api/x", cookie + "Sec-Fetch-Site: same-origin\r\n")), "api");
+}
+
+TEST_F(DecideTest, ExplainsSessionsAndTheCsrfCheck) {
+  const std::string cookie = session_cookie(worker_.sign_in());
+  Explanation lines;
+  static_cast<void>(judge("POST", "/api/x", cookie, &lines));
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[2], "credential: verified, subject alice of issuer edge, by session, in a cookie");
+  EXPECT_EQ(lines[3], "csrf: refused");
+  EXPECT_TRUE(lines[4].starts_with("decision: refused, csrf: ")) << lines[4];
+  lines.clear();
+  static_cast<void>(judge("POST", "/api/x", cookie + "Origin: https://gateway.example\r\n", &lines));
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[3], "csrf: same_origin");
+  EXPECT_EQ(lines[4], "decision: allowed");
+}
+
+TEST_F(DecideTest, ExplainsARefreshWithoutSpendingAnything) {
+  const issue::TokenPairPtr pair = worker_.issue_tokens(edge_);
+  Explanation lines;
+  const Verdict verdict = judge("GET", "/api/x", "Cookie: __Host-refresh=" + pair->refresh + "\r\n", &lines);
+  EXPECT_EQ(denied(verdict), Denied::Why::no_credential);
+  ASSERT_GE(lines.size(), 4U);
+  EXPECT_TRUE(lines[3].starts_with("refresh: a refresh cookie is there")) << lines[3];
+  EXPECT_EQ(worker_.store.calls("rotate_family"), 0U);
+}
+
+TEST_F(DecideTest, F02_TwoRefreshCookiesAreAmbiguous) {
+  const std::string value = worker_.issue_tokens(edge_)->refresh;
+  const std::string two = "Cookie: __Host-refresh=" + value + "; __Host-refresh=" + value + "\r\n";
+  EXPECT_EQ(denied(judge("GET", "/api/x", two)), Denied::Why::ambiguous_credential);
+  EXPECT_EQ(denied(judge("GET", "/optional/x", two)), Denied::Why::ambiguous_credential);
+  EXPECT_EQ(allowed(judge("GET", "/api/x", bearer() + two)), "api") << "a bearer token decides, and nothing else is looked at";
 }
 
 }  // namespace

@@ -2,15 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "support/fake_exchange.hpp"
-#include "support/snapshot_builder.hpp"
+#include "worker.hpp"
 
 namespace sallyport::pipeline {
 namespace {
@@ -20,13 +16,6 @@ using authorize::Access;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using namespace sallyport::testing;
-
-// The time of the tests' tokens.
-class TestClock final : public Clock {
- public:
-  [[nodiscard]] WallTime wall_now() const override { return kNow; }
-  [[nodiscard]] MonotonicTime monotonic_now() const override { return MonotonicTime{}; }
-};
 
 class PipelineTest : public ::testing::Test {
  protected:
@@ -40,34 +29,20 @@ class PipelineTest : public ::testing::Test {
     auto road = std::make_shared<Road>();
     road->snapshot = builder_.build();
     // A port where nobody listens: bound, and closed again with the acceptor.
-    boost::asio::ip::tcp::acceptor nobody(context_, {boost::asio::ip::address_v4::loopback(), 0});
+    boost::asio::ip::tcp::acceptor nobody(worker_.context, {boost::asio::ip::address_v4::loopback(), 0});
     const std::uint16_t port = nobody.local_endpoint().port();
     nobody.close();
     upstream::UpstreamSettings settings;
     settings.name = "web";
     settings.servers = {{.is_tls = false, .host = "127.0.0.1", .port = port, .weight = 1, .authority = "127.0.0.1"}};
-    road->upstreams.push_back(need(upstream::Upstream::create(settings, context_, wheel_)));
+    road->upstreams.push_back(need(upstream::Upstream::create(settings, worker_.context, worker_.wheel)));
     pipeline_.use(std::move(road));
-  }
-  ~PipelineTest() override { std::filesystem::remove_all(folder_); }
-
-  static std::filesystem::path make_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "sallyport-pipeline-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    return name;
   }
 
   test::FakeExchange serve(std::string request) {
     test::FakeExchange exchange(std::move(request));
-    auto task =
-        exchange.refused() ? pipeline_.refuse(exchange, exchange.refused()->fault, exchange.refused()->detail) : pipeline_.handle(exchange);
-    bool done = false;
-    context_.restart();
-    boost::asio::co_spawn(context_, std::move(task), [&done](const std::exception_ptr& failure) {
-      EXPECT_FALSE(failure);
-      done = true;
-    });
-    while (!done) context_.run_one();
+    worker_.run(exchange.refused() ? pipeline_.refuse(exchange, exchange.refused()->fault, exchange.refused()->detail)
+                                   : pipeline_.handle(exchange));
     return exchange;
   }
   static std::string request(std::string_view target, std::string_view fields = "", std::string_view method = "GET") {
@@ -75,30 +50,15 @@ class PipelineTest : public ::testing::Test {
   }
   static std::string bearer(const Claims& claims = {}) { return "Authorization: Bearer " + good_token(Algorithm::es256, claims) + "\r\n"; }
 
-  // Everything that was logged so far.
-  std::string access_lines() { return lines(access_log_, access_writer_, folder_ / "access"); }
-  std::string audit_lines() { return lines(audit_log_, audit_writer_, folder_ / "audit"); }
-  static std::string lines(observe::WorkerLog& log, std::unique_ptr<observe::LineWriter>& writer, const std::filesystem::path& file) {
-    log.flush();
-    writer.reset();  // writes what is queued
-    std::ifstream in(file);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
+  std::string access_lines() { return access_.text(); }
+  std::string audit_lines() { return audit_.text(); }
 
-  std::filesystem::path folder_ = make_folder();
-  std::unique_ptr<observe::LineWriter> access_writer_ =
-      std::make_unique<observe::LineWriter>(observe::Sink{observe::Sink::Kind::file, folder_ / "access"}, 1 << 20);
-  std::unique_ptr<observe::LineWriter> audit_writer_ =
-      std::make_unique<observe::LineWriter>(observe::Sink{observe::Sink::Kind::file, folder_ / "audit"}, 1 << 20);
-  observe::WorkerLog access_log_{*access_writer_};
-  observe::WorkerLog audit_log_{*audit_writer_};
-  boost::asio::io_context context_{1};
-  transport::DeadlineWheel wheel_{context_};
+  TestWorker worker_;
   SnapshotBuilder builder_;
-  authenticate::VerifiedTokenCache cache_{100, 1 << 20};
-  observe::WorkerMetrics metrics_;
-  TestClock clock_;
-  Pipeline pipeline_{{cache_, metrics_, access_log_, audit_log_, clock_}};
+  LogFile access_;
+  LogFile audit_;
+  Pipeline pipeline_{{worker_.authenticator, worker_.session_issuer, worker_.token_pairs, worker_.revoker, worker_.live, worker_.metrics,
+                      access_.log(), audit_.log(), worker_.clock}};
 };
 
 TEST_F(PipelineTest, AnswersAMissingCredentialWithAChallenge) {
@@ -225,7 +185,7 @@ TEST_F(PipelineTest, CountsWhatItAnswered) {
   serve(request("/api/x"));
   serve(request("/nowhere"));
   serve(request("/public/../admin"));
-  const std::string text = observe::exposition({}, metrics_);
+  const std::string text = observe::exposition({}, worker_.metrics);
   EXPECT_THAT(text, HasSubstr(R"(sallyport_requests_total{route="api",method="GET",code="401"} 1)"));
   EXPECT_THAT(text, HasSubstr(R"(sallyport_requests_total{route="",method="GET",code="404"} 1)"));
   EXPECT_THAT(text, HasSubstr(R"(sallyport_auth_decisions_total{route="api",method="none",result="refused",reason="no_credential"} 1)"));
