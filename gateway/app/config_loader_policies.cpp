@@ -119,6 +119,9 @@ void read_named_credentials(RouteReading& reading, const Node& node) {
 void read_credentials(RouteReading& reading) {
   const Node* node = reading.reader.find("credentials");
   reading.pending.takes_every_kind = !reading.reader.has("credentials");
+  if (reading.pending.takes_every_kind && reading.access == Access::authenticated) {
+    reading.loading.wanting_somebody.push_back(reading.reader.place_of("access"));
+  }
   if (node == nullptr) return;
   if (reading.access == Access::public_) {
     reading.loading.problems.error(reading.reader.place_of("credentials"),
@@ -333,7 +336,7 @@ void read_route_name(RouteReading& reading) {
 void read_route(Loading& loading, const Node& node) {
   const std::size_t errors_before = loading.problems.error_count();
   const MapReader reader(loading.problems, node, "policies[].routes[]");
-  RouteReading reading{loading, reader, {}, {node.at, reader.place_of("access")}, {}, std::nullopt};
+  RouteReading reading{loading, reader, {}, {node.at}, {}, std::nullopt};
   reading.route.source = text(node.at);
   read_route_name(reading);
   if (const Node* match = reader.require("match", "{ path: /orders/** }")) read_match(reading, *match);
@@ -424,12 +427,12 @@ void complete_routes(Loading& loading) {
     plan_removal(loading, route.outbound);
     if (!loading.pending[i].takes_every_kind) continue;
     route.credentials = every;
-    const bool nobody = loading.issuers.empty() && !loading.sessions_used_at;
-    if (nobody && route.policy.access == Access::authenticated) {
-      loading.problems.error(loading.pending[i].access_at,
-                             "nobody could ever pass: no issuer is configured; expected `issuers`, `sessions` or `tokens` in the "
-                             "configuration");
-    }
+  }
+  if (!loading.issuers.empty() || loading.sessions_used_at) return;
+  for (const Place& place : loading.wanting_somebody) {
+    loading.problems.error(place,
+                           "nobody could ever pass: no issuer is configured; expected `issuers`, `sessions` or `tokens` in the "
+                           "configuration");
   }
 }
 

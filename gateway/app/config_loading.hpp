@@ -53,8 +53,7 @@ struct KnownCookie {
 
 // What of a route is left until every route has been read.
 struct PendingRoute {
-  Place at;  // of its path, or of the route where there is none
-  Place access_at;
+  Place at;                       // of its path, or of the route where there is none
   bool takes_every_kind = false;  // it has no `credentials`
 };
 
@@ -71,7 +70,8 @@ struct Loading {
   std::vector<KnownServer> servers;
   std::vector<KnownCookie> cookies;
   std::vector<pipeline::Route> routes;
-  std::vector<PendingRoute> pending;  // of each route
+  std::vector<PendingRoute> pending;    // of each route
+  std::vector<Place> wanting_somebody;  // where routes, faulty ones included, say that they want any identity
 
   bool has_store_path = false;
   bool has_redis = false;

@@ -24,7 +24,7 @@ inline std::string read_file(const std::string& path) {
 class ConfigurationFolder {
  public:
   ConfigurationFolder() {
-    for (const char* name : {"config", "config/tls", "config/keys", "config/secrets", "policies"}) {
+    for (const char* name : {"config", "config/tls", "config/keys", "config/secrets", "policies", "state"}) {
       std::filesystem::create_directory(folder_.file(name));
     }
     for (const char* stem : {"config/tls/localhost", "config/tls/gateway"}) {
@@ -38,6 +38,13 @@ class ConfigurationFolder {
     write("config/keys/partner.pem", test::certificate_pem(test::make_identity({.common_name = "partner", .alt_names = {}})));
     write_secret("config/secrets/batch", "bmF0dXJhbCBzZWxlY3Rpb24gaXMgbm90IHJhbmRvbSBhdCBhbGw");
     write_secret("config/secrets/admin.token", "4f9a60c1d2e37b5880aa17c6");
+    write_secret("config/secrets/redis", "a password of Redis");
+    write_secret("config/secrets/session", "the first of two secrets, 32 bytes or more");
+    write_secret("config/secrets/session.old", "the second of two secrets, 32 bytes or more");
+    write_secret("config/secrets/express", "keyboard cat");
+    write("config/tls/redis-ca.crt", test::certificate_pem(test::make_authority()));
+    write_secret("config/keys/edge.jwks.json",
+                 authenticate::SigningKey::generate_jwks(authenticate::Algorithm::es256, "edge-1").value());
     copy("config/gateway.reference.yaml");
     copy("policies/reference.yaml");
   }

@@ -52,15 +52,15 @@ TEST_F(ConfigLoader, ReadsEveryValueOfTheReference) {
   ASSERT_TRUE(settings.admin);
   EXPECT_EQ(settings.admin->port, 9901);
   EXPECT_EQ(settings.admin->token_file, folder().file("config/secrets/admin.token"));
-  EXPECT_EQ(settings.snapshot->issuers.size(), 3U);
+  EXPECT_EQ(settings.snapshot->issuers.size(), 4U) << "the edge is one of them";
   const authenticate::IssuerSettings& corp = settings.snapshot->issuers[0]->settings;
   EXPECT_EQ(corp.expectations.max_age, seconds(900));
   EXPECT_EQ(corp.expectations.token_type, "at+jwt");
   EXPECT_EQ(corp.expectations.roles.text(), "/realm_access/roles");
   EXPECT_THAT(corp.token_from, ElementsAre(authenticate::TokenPlace{authenticate::TokenPlace::Kind::authorization, ""},
                                            authenticate::TokenPlace{authenticate::TokenPlace::Kind::cookie, "access_token"}));
-  EXPECT_EQ(settings.snapshot->any_credential.issuers.size(), 3U);
-  EXPECT_EQ(settings.snapshot->any_credential.token_places.size(), 2U);
+  EXPECT_EQ(settings.snapshot->any_credential.issuers.size(), 4U);
+  EXPECT_EQ(settings.snapshot->any_credential.token_places.size(), 3U);
 
   const upstream::UpstreamSettings& orders = settings.upstreams.at(1);
   EXPECT_TRUE(orders.servers.at(1).is_tls);
@@ -77,7 +77,14 @@ TEST_F(ConfigLoader, ReadsEveryValueOfTheReference) {
   EXPECT_THAT(route.match.methods, ElementsAre("GET", "POST"));
   EXPECT_EQ(route.credentials.issuers.size(), 1U);
   EXPECT_EQ(route.outbound.headers.size(), 3U);
-  EXPECT_THAT(route.outbound.our_cookies, ElementsAre("access_token"));
+  EXPECT_THAT(route.outbound.our_cookies, ElementsAre("access_token", "__Host-access", "__Host-session", "__Host-refresh"));
+  EXPECT_THAT(route.csrf.allowed_origins, ElementsAre("https://app.example.com"));
+  EXPECT_EQ(settings.snapshot->routes.back().establish, pipeline::Establish::session);
+  ASSERT_TRUE(settings.store.redis);
+  EXPECT_TRUE(settings.store.redis->is_tls);
+  ASSERT_TRUE(settings.snapshot->sessions->foreign);
+  EXPECT_EQ(settings.snapshot->sessions->foreign->claims.size(), 2U);
+  EXPECT_EQ(settings.session_secret_files.size(), 2U);
   ASSERT_TRUE(route.policy.require);
   EXPECT_THAT(authorize::required_scopes(*route.policy.require), ElementsAre("orders:read"));
   EXPECT_TRUE(settings.snapshot->routes.at(0).outbound.is_public);
@@ -86,12 +93,13 @@ TEST_F(ConfigLoader, ReadsEveryValueOfTheReference) {
 
 TEST_F(ConfigLoader, TheDemoLoads) {
   const ConfigurationFolder& made = folder();
-  for (const char* name : {"demo", "demo/tls", "demo/keys"}) std::filesystem::create_directory(made.file(name));
+  for (const char* name : {"demo", "demo/tls", "demo/keys", "demo/state"}) std::filesystem::create_directory(made.file(name));
   for (const char* name : {"tls/localhost.crt", "tls/localhost.key"}) {
     std::filesystem::copy(made.file(std::string("config/") + name), made.file(std::string("demo/") + name),
                           std::filesystem::copy_options::overwrite_existing);
   }
   made.write("demo/keys/demo.public.jwks.json", sallyport::testing::read_file(made.file("config/keys/corp.jwks.json")));
+  made.write_secret("demo/keys/edge.private.jwks.json", sallyport::testing::read_file(made.file("config/keys/edge.jwks.json")));
   for (const char* name : {"config/demo.yaml", "policies/demo.yaml"}) {
     made.write(name, sallyport::testing::read_file(std::string(SALLYPORT_SOURCE_DIR) + "/" + name));
   }
@@ -122,7 +130,8 @@ void collect_keys(const Node& node, const std::string& path, std::vector<ScalarP
   for (const Node& item : node.items) collect_keys(item, path + "[]", keys);
   for (const Member& member : node.members) {
     const std::string below = path.empty() ? member.key.text : path + "." + member.key.text;
-    if (!path.ends_with(".identity.headers")) keys.push_back({below, member.key.at, member.key.text.size(), false});
+    const bool is_free = path.ends_with(".identity.headers") || path == "sessions.foreign.claims";
+    if (!is_free) keys.push_back({below, member.key.at, member.key.text.size(), false});
     collect_keys(member.value, below, keys);
   }
 }
@@ -188,6 +197,15 @@ TEST_P(ReferenceMutations, P01_RefuseEveryUnknownKeyAndMissEveryRequiredOne) {
                                                   "listeners[].tls.certificates[].certificate_file",
                                                   "listeners[].tls.certificates[].key_file",
                                                   "admin.address",
+                                                  "store.kind",
+                                                  "store.redis",
+                                                  "store.redis.url",
+                                                  "sessions.on_store_outage.serve_cached_for",
+                                                  "sessions.foreign.secret_file",
+                                                  "sessions.foreign.subject",
+                                                  "tokens.issuer",
+                                                  "tokens.audiences",
+                                                  "tokens.signing_keys_file",
                                                   "issuers[].name",
                                                   "issuers[].issuer",
                                                   "issuers[].audiences",
@@ -204,6 +222,7 @@ TEST_P(ReferenceMutations, P01_RefuseEveryUnknownKeyAndMissEveryRequiredOne) {
                                                   "policies[].routes[].access",
                                                   "policies[].routes[].upstream",
                                                   "policies[].routes[].credentials[].jwt",
+                                                  "policies[].routes[].csrf.allowed_origins",
                                                   "policies[].routes[].identity.headers",
                                                   "policies[].routes[].rewrite.strip_prefix"};
   const std::string prefix = std::string(GetParam()).starts_with("policies/") ? "policies[]" : "";
