@@ -146,7 +146,8 @@ class Csrf(SessionCase):
 
     def test_F14_no_foreign_page_signs_its_visitor_in(self):
         for target in ("/login", "/token"):
-            for lines in (("Sec-Fetch-Site: cross-site",), ("Sec-Fetch-Site: same-site",), ("Origin: https://evil.test",), ("Origin: null",)):
+            for lines in (("Sec-Fetch-Site: cross-site",), ("Sec-Fetch-Site: same-site",), ("Origin: https://evil.test",),
+                          ("Origin: null",)):
                 with self.subTest(target, lines=lines), self.nothing_upstream():
                     answer = self.ask("POST", target, *lines, body=sign_in_body({"sub": "mallory"}))
                     self.assertEqual((answer.status, answer.all("Set-Cookie")), (403, []))

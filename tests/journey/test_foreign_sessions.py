@@ -68,7 +68,7 @@ class ForeignSessions(SessionCase):
         for name, record in {"empty": "", "half": '{"cookie":{"exp', "a list": [], "null": "null", "no user": {"cookie": {}},
                              "no id": {"cookie": {}, "user": {}}, "id null": self.user(None), "id empty": self.user(""),
                              "id an object": self.user({"a": 1}), "id a list": self.user(["alice"]), "id a fraction": self.user(1.5),
-                             "id true": self.user(True), "id long": self.user("x" * 300), "twice": '{"user":{"id":"alice","id":"root"}}',
+                             "id true": self.user(True), "twice": '{"user":{"id":"alice","id":"root"}}',
                              "bytes": b"\xff\xfe\x00", "deep": "[" * 5000 + "]" * 5000}.items():
             with self.subTest(name), self.nothing_upstream():
                 self.assertIn(self.present(self.write(record)).status, (401, 503))

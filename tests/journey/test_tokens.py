@@ -6,7 +6,7 @@ from support.gateway import PATIENCE, main, run_command
 from support.http_client import bearer, request
 from support.sessions import (ACCESS, FORM, ISSUER, REFRESH, SessionCase, SetCookie, claims_within, family_handle, flip, forged_id, form,
                               generation_of, set_cookies, sign_in_body)
-from support.tokens import claims_of, decode, encode, forge, verify
+from support.tokens import decode, encode, forge, verify
 
 
 class TokenPairs(SessionCase):
@@ -91,14 +91,18 @@ class TokenPairs(SessionCase):
         self.assert_accepted(pair["access_token"], "/edge-only/x")
 
     def test_a_token_of_the_edge_needs_its_type_audience_and_time(self):
-        def signed(**changes) -> str:
-            claims = claims_of(issuer=ISSUER, **changes)
+        usual = claims_within(self.token_pair()["access_token"])
+
+        def signed(typ: str = "at+jwt", without: str = "", **changes) -> str:
+            claims = {name: value for name, value in (usual | changes).items() if name != without}
             made = run_command("token", "sign", "--keys", self.stand.folder / "keys/edge.jwks.json", "--claims", json.dumps(claims),
-                               "--type", changes.get("typ", "at+jwt"))
+                               "--type", typ)
             self.assertEqual(made.returncode, 0, made.stderr)
             return made.stdout.strip()
         self.assert_accepted(signed())
-        for name, token in {"audience": signed(audience="other"), "expired": signed(lifetime=-600), "type": signed(typ="JWT")}.items():
+        for name, token in {"audience": signed(aud="other"), "expired": signed(exp=usual["iat"] - 60), "type": signed(typ="JWT"),
+                            "no family": signed(without="sid"), "no audience": signed(without="aud"),
+                            "nobody": signed(without="sub")}.items():
             with self.subTest(name):
                 self.assert_invalid_token(token)
 
@@ -271,7 +275,7 @@ class Refreshing(SessionCase):
 
 class ShortWindow(SessionCase):
     """After the reuse window, and at the end of lives."""
-    tokens = {"reuse_window": "1s", "refresh_ttl": f"{6 * PATIENCE}s", "family_ttl": f"{12 * PATIENCE}s"}
+    tokens = {"reuse_window": "1s", "access_ttl": f"{6 * PATIENCE}s", "refresh_ttl": f"{6 * PATIENCE}s", "family_ttl": f"{12 * PATIENCE}s"}
 
     def test_H04_after_the_window_an_old_token_revokes_the_family(self):
         browser = self.sign_in_with_tokens("robbed")

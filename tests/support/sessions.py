@@ -101,7 +101,7 @@ def keep_sessions(stand: Stand, configuration: dict, policies: dict, redis: Redi
     """Adds a store, sessions, tokens and the routes above. `sessions` and `tokens` are merged into the usual sections."""
     write_secret(stand.folder / "keys/edge.jwks.json", edge_keys("ES256"))
     if redis:
-        configuration["store"] = {"kind": "redis", "redis": {"url": redis.url, "command_timeout": f"{250 * PATIENCE}ms"}}
+        configuration["store"] = {"kind": "redis", "redis": {"url": redis.url, "command_timeout": f"{PATIENCE}s"}}
         if redis.password:
             write_secret(stand.folder / "keys/redis", redis.password)
             configuration["store"]["redis"]["password_file"] = "keys/redis"
