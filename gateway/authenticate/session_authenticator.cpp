@@ -80,7 +80,9 @@ struct SessionAuthenticator::Impl {
   [[nodiscard]] static bool fits(const CachedSession& session, const SessionSettings& settings) noexcept;
 
   static std::optional<AuthOutcome> recall(const ImplPtr& self, SessionKind kind, std::string_view cookie, const SessionSettings& settings);
-  std::optional<AuthOutcome> recall_in_outage(SessionKind kind, std::string_view cookie, const SessionSettings& settings);
+  // nullopt: it is not there, or not to be used without asking.
+  static std::optional<AuthOutcome> use(const ImplPtr& self, CachedSession* session, const SessionSettings& settings);
+  std::optional<AuthOutcome> use_in_outage(CachedSession* session, const SessionSettings& settings);
   [[nodiscard]] std::variant<Subject, AuthOutcome> open(SessionKind kind, std::string_view cookie, const SessionSettings& settings) const;
 
   static Task<AuthOutcome> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
@@ -164,31 +166,36 @@ bool SessionAuthenticator::Impl::fits(const CachedSession& session, const Sessio
   return session.kind == SessionKind::own && session.identity->facts().issuer == settings.issuer;
 }
 
+std::optional<AuthOutcome> SessionAuthenticator::Impl::use(const ImplPtr& self, CachedSession* session, const SessionSettings& settings) {
+  if (session == nullptr) return std::nullopt;
+  const Moment now = self->now();
+  if (!self->hears(now.monotonic) || session->epoch != self->hearing.epoch() || !fits(*session, settings)) return std::nullopt;
+  if (now.monotonic >= session->idle_end || now.monotonic >= session->absolute_end) return std::nullopt;
+  // By the clock that the authorizer looks at; it was set. The store knows what is left.
+  if (now.wall >= session->identity->facts().expires_at) return std::nullopt;
+  ++self->around.metrics.session_cache_hits;
+  if (auto refused = self->check_revocations(*session)) return std::move(*refused);
+  IdentityPtr identity = session->identity;
+  if (session->kind == SessionKind::own && now.monotonic >= session->next_touch) {
+    session->next_touch = now.monotonic + settings.touch_interval();
+    start_touch(self, store::Digest(session->key), settings);  // last: its answer may be there at once and take the entry away
+  }
+  return AuthOutcome(std::move(identity));
+}
+
 std::optional<AuthOutcome> SessionAuthenticator::Impl::recall(const ImplPtr& self, SessionKind kind, std::string_view cookie,
                                                               const SessionSettings& settings) {
-  CachedSession* session = self->cache.find(kind, cookie);
-  const MonotonicTime now = self->around.clock.monotonic_now();
-  const bool is_true = session != nullptr && self->hears(now) && session->epoch == self->hearing.epoch() && fits(*session, settings);
-  if (is_true && now < session->idle_end && now < session->absolute_end) {
-    ++self->around.metrics.session_cache_hits;
-    if (auto refused = self->check_revocations(*session)) return std::move(*refused);
-    IdentityPtr identity = session->identity;
-    if (kind == SessionKind::own && now >= session->next_touch) {
-      session->next_touch = now + settings.touch_interval();
-      start_touch(self, store::Digest(session->key), settings);  // last: its answer may be there at once and take the entry away
-    }
-    return AuthOutcome(std::move(identity));
-  }
+  if (auto known = use(self, self->cache.find(kind, cookie), settings)) return known;
   auto opened = self->open(kind, cookie, settings);
   if (auto* outcome = std::get_if<AuthOutcome>(&opened)) return std::move(*outcome);
+  // A foreign cookie can be spelled in many ways; all of them are one session, which is asked for once.
+  if (auto known = use(self, self->cache.find(kind, std::get<Subject>(opened).key), settings)) return known;
   ++self->around.metrics.session_cache_misses;
   return std::nullopt;
 }
 
 // The store could not be asked. What was remembered while changes were heard is worth something for as long as the operator says.
-std::optional<AuthOutcome> SessionAuthenticator::Impl::recall_in_outage(SessionKind kind, std::string_view cookie,
-                                                                        const SessionSettings& settings) {
-  CachedSession* session = cache.find(kind, cookie);
+std::optional<AuthOutcome> SessionAuthenticator::Impl::use_in_outage(CachedSession* session, const SessionSettings& settings) {
   if (session == nullptr || !fits(*session, settings)) return std::nullopt;
   const std::optional<MonotonicTime> good_until = hearing.good_until(session->epoch);
   const MonotonicTime now = around.clock.monotonic_now();
@@ -227,7 +234,8 @@ Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind
       co_return Unavailable{"nobody waits for it any more"};
   }
   if (std::holds_alternative<Unavailable>(*flight->outcome)) {
-    if (auto remembered = self->recall_in_outage(kind, cookie, *settings)) co_return std::move(*remembered);
+    CachedSession* const remembered = self->cache.find(kind, flight->subject.key);
+    if (auto known = self->use_in_outage(remembered, *settings)) co_return std::move(*known);
   }
   co_return *flight->outcome;
 }
@@ -331,7 +339,7 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
   const std::uint64_t generation = around.revocations.generation();  // before they are asked
   const bool revoked = is_revoked(facts);
   const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
-  CachedSession* older = cache.find(flight.subject.kind, flight.cookie);
+  const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
   const bool is_kept = is_true || (older != nullptr && !flight.changed);
   // What is not remembered cannot learn that its idle end moved.
   if (!is_true) facts.expires_at -= session.absolute_end - session.idle_end;
@@ -355,7 +363,7 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
 void SessionAuthenticator::Impl::mark_changed(SessionKind kind, const store::Digest& key) {
   const auto [begin, end] = flights.equal_range(FlightKey(kind, key));
   std::for_each(begin, end, [](const auto& entry) { entry.second->changed = true; });
-  around.metrics.session_cache_invalidations += cache.forget(kind, key);
+  if (cache.forget(kind, key)) ++around.metrics.session_cache_invalidations;
 }
 
 void SessionAuthenticator::Impl::mark_all_changed() {
@@ -382,22 +390,18 @@ Task<void> SessionAuthenticator::Impl::touch(ImplPtr self, store::Digest key, mi
     self->mark_changed(SessionKind::own, key);
     co_return;
   }
-  self->cache.for_each_of(SessionKind::own, key, [&](CachedSession& session) {
-    if (session.as_of > asked) return;  // read since: the store knows better
-    session.as_of = asked;
-    session.idle_end = std::min(asked + bounded(idle_timeout), session.absolute_end);
-  });
+  CachedSession* const session = self->cache.find(SessionKind::own, key);
+  if (session == nullptr || session->as_of > asked) co_return;  // read since: the store knows better
+  session->as_of = asked;
+  session->idle_end = std::min(asked + bounded(idle_timeout), session->absolute_end);
 }
 
 bool SessionAuthenticator::Impl::remembers(SessionKind kind, const store::Digest& key, const std::string& subject) {
   const MonotonicTime now = around.clock.monotonic_now();
   if (!hears(now)) return false;
-  bool found = false;
-  cache.for_each_of(kind, key, [&](const CachedSession& session) {
-    const bool is_true = session.epoch == hearing.epoch() && now < session.idle_end && now < session.absolute_end;
-    found = found || (is_true && session.identity->facts().subject == subject);
-  });
-  return found;
+  const CachedSession* session = cache.find(kind, key);
+  if (session == nullptr || session->epoch != hearing.epoch()) return false;
+  return now < session->idle_end && now < session->absolute_end && session->identity->facts().subject == subject;
 }
 
 Task<bool> SessionAuthenticator::Impl::stands(ImplPtr self, IdentityPtr identity) {
@@ -470,12 +474,10 @@ std::optional<WallTime> SessionAuthenticator::idle_expires_at(const IdentityFact
   if (facts.method != identity::AuthMethod::session || facts.issuer_name != kEdgeIssuerName) return std::nullopt;
   const std::optional<store::Digest> key = store::digest_of_handle(facts.session);
   if (!key) return std::nullopt;
+  const CachedSession* session = impl_->cache.find(SessionKind::own, *key);
+  if (session == nullptr) return facts.expires_at;
   const Moment now = impl_->now();
-  std::optional<WallTime> end;
-  impl_->cache.for_each_of(SessionKind::own, *key, [&](const CachedSession& session) {
-    end = std::min(now.wall + std::chrono::floor<WallTime::duration>(session.idle_end - now.monotonic), facts.expires_at);
-  });
-  return end.value_or(facts.expires_at);
+  return std::min(now.wall + std::chrono::floor<WallTime::duration>(session->idle_end - now.monotonic), facts.expires_at);
 }
 
 void SessionAuthenticator::look_at_channel() noexcept { (void)impl_->hears(impl_->around.clock.monotonic_now()); }

@@ -17,10 +17,11 @@
 namespace sallyport::authenticate {
 
 // Remembers sessions as long as the store tells what changes (store::Store::hears_changes). A remembered session is found by the cookie's
-// text, compared whole; its idle and absolute ends are enforced here, on the monotonic clock, from what the store said was left: at the
-// end the store is asked, because another replica may have seen a use. A use tells the store at most once per touch_interval, in the
-// background. A session that changed while it was being fetched is used for the requests that asked by then and not remembered. Requests
-// for one cold session share one question, which goes on when one of them goes away.
+// text, compared whole, or by its key once the cookie's signature was checked; its idle and absolute ends are enforced here, on the
+// monotonic clock, from what the store said was left: at the end the store is asked, because another replica may have seen a use. A use
+// tells the store at most once per touch_interval, in the background. A session that changed while it was being fetched is used for the
+// requests that asked by then and not remembered. Requests for one cold session share one question, which goes on when one of them goes
+// away.
 //
 // Identities: expires_at is the absolute end; of a session that could not be remembered it is the idle end.
 // Refused: no cookie of ours (nothing is asked), no such session, no subject in it, revoked. Unavailable: the keys or the store could not

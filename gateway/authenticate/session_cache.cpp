@@ -19,7 +19,21 @@ CachedSession* SessionCache::find(SessionKind kind, std::string_view cookie) noe
   return &sessions_[at].session;
 }
 
+CachedSession* SessionCache::find(SessionKind kind, const store::Digest& key) noexcept {
+  const Place at = place_of(kind, key);
+  if (at == kNone) return nullptr;
+  sessions_.use(at);
+  return &sessions_[at].session;
+}
+
+SessionCache::Place SessionCache::place_of(SessionKind kind, const store::Digest& key) const noexcept {
+  Place at = keys_[slot(key)];
+  while (at != kNone && (sessions_[at].session.kind != kind || sessions_[at].session.key != key)) at = sessions_[at].next;
+  return at;
+}
+
 void SessionCache::insert(std::string_view cookie, CachedSession session) {
+  forget(session.kind, session.key);
   if (const Place old = sessions_.find(cookie); old != kNone) remove(old);
   const std::size_t chain = slot(session.key);
   const std::size_t bytes = bytes_of(*session.identity);
@@ -40,22 +54,11 @@ void SessionCache::remove(Place at) noexcept {
   sessions_.remove(at);
 }
 
-void SessionCache::forget(SessionKind kind, std::string_view cookie) noexcept {
-  const Place at = sessions_.find(cookie);
-  if (at != kNone && sessions_[at].session.kind == kind) remove(at);
-}
-
-std::size_t SessionCache::forget(SessionKind kind, const store::Digest& key) noexcept {
-  std::size_t forgotten = 0;
-  for (Place at = keys_[slot(key)]; at != kNone;) {
-    const Place next = sessions_[at].next;
-    if (sessions_[at].session.kind == kind && sessions_[at].session.key == key) {
-      remove(at);
-      ++forgotten;
-    }
-    at = next;
-  }
-  return forgotten;
+bool SessionCache::forget(SessionKind kind, const store::Digest& key) noexcept {
+  const Place at = place_of(kind, key);
+  if (at == kNone) return false;
+  remove(at);
+  return true;
 }
 
 void SessionCache::clear() {

@@ -31,31 +31,23 @@ struct CachedSession {
   std::uint64_t epoch = 0;             // of Hearing
 };
 
-// Bounded in entries and bytes. Found by the cookie's text, compared whole, and by the session's key. Decides nothing: what may still be
-// used is for the SessionAuthenticator to say.
+// Bounded in entries and bytes. Found by the cookie's text, compared whole, and by the session's key; at most one entry per session.
+// Decides nothing: what may still be used is for the SessionAuthenticator to say.
 class SessionCache {
  public:
   SessionCache(std::size_t entries_max, std::size_t bytes_max);
 
-  // nullptr: not here. Never allocates. Valid until the next call that is not const; so is what for_each_of() shows.
+  // nullptr: not here. Never allocates. Valid until the next call that is not const.
   [[nodiscard]] CachedSession* find(SessionKind kind, std::string_view cookie) noexcept;
-  // Calls visit(CachedSession&) for each entry of the session: one may have come with several spellings of its cookie.
-  template <class Visit>
-  void for_each_of(SessionKind kind, const store::Digest& key, Visit visit) {
-    for (Place at = keys_[slot(key)]; at != kNone; at = sessions_[at].next) {
-      CachedSession& session = sessions_[at].session;
-      if (session.kind == kind && session.key == key) visit(session);
-    }
-  }
-
-  // Replaces what is there for that cookie.
+  [[nodiscard]] CachedSession* find(SessionKind kind, const store::Digest& key) noexcept;
+  // Replaces what is there for that cookie, and for that session.
   void insert(std::string_view cookie, CachedSession session);
-  void forget(SessionKind kind, std::string_view cookie) noexcept;
-  // How many there were.
-  std::size_t forget(SessionKind kind, const store::Digest& key) noexcept;
+  // Whether it was there.
+  bool forget(SessionKind kind, const store::Digest& key) noexcept;
   void clear();
 
   [[nodiscard]] std::size_t size() const noexcept { return sessions_.size(); }
+  // Counts them one by one.
   [[nodiscard]] std::size_t size_of(std::uint64_t epoch) const noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept { return sessions_.bytes(); }
 
@@ -69,6 +61,7 @@ class SessionCache {
   static constexpr Place kNone = Sessions::kNone;
 
   [[nodiscard]] std::size_t slot(const store::Digest& key) const noexcept;
+  [[nodiscard]] Place place_of(SessionKind kind, const store::Digest& key) const noexcept;
   void unlink(Place at) noexcept;
   void remove(Place at) noexcept;
 

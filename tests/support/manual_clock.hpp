@@ -16,6 +16,8 @@ class ManualClock final : public Clock {
     wall_ = wall_.load() + std::chrono::duration_cast<WallTime::duration>(time);
     monotonic_ = monotonic_.load() + std::chrono::duration_cast<MonotonicTime::duration>(time);
   }
+  // Somebody sets the clock: only the wall's.
+  void set_forward(std::chrono::nanoseconds time) { wall_ = wall_.load() + std::chrono::duration_cast<WallTime::duration>(time); }
 
  private:
   std::atomic<WallTime> wall_ = std::chrono::system_clock::now();

@@ -134,8 +134,8 @@ std::string with_expires(std::string_view json) {
 }
 
 TEST(ForeignFacts, SayWhatIsMapped) {
-  const IdentityFacts facts = foreign_facts(
-      R"({"cookie":{"expires":null},"passport":{"user":"bob"},"profile":{"roles":["admin"],"scope":"a b","email":"b@example.com","card":"4111"}})");
+  const IdentityFacts facts = foreign_facts(R"({"cookie":{"expires":null},"passport":{"user":"bob"},)"
+                                            R"("profile":{"roles":["admin"],"scope":"a b","email":"b@example.com","card":"4111"}})");
   EXPECT_EQ(facts.subject, "bob");
   EXPECT_EQ(facts.issuer, "shop");
   EXPECT_EQ(facts.issuer_name, "shop");

@@ -73,7 +73,26 @@ TEST_F(SessionTimes, G07_EndsAtTheVeryMomentOfTheAbsoluteTimeout) {
   EXPECT_EQ(recall(cookie), "ask") << "a touch moves no absolute end";
 }
 
-// A wall clock that is set back must not prolong a session.
+// The authorizer would go by the wall clock, for as long as the session is remembered.
+TEST_F(SessionTimes, ReadsASessionAnewWhenTheWallClockWasSet) {
+  test::ManualClock stores_clock;
+  testing::FakeStore store(context_, stores_clock);
+  sessions_.use_store(store);
+  const auto made = keys_->make_session_id();
+  ASSERT_TRUE(run(store.create_session({made.key, "alice", *Json::parse("{}"), idle_timeout_, absolute_timeout_})));
+  ASSERT_EQ(judge(made.text), "alice");
+  clock_.set_forward(24h - 1ms);
+  EXPECT_EQ(recall(made.text), "alice");
+  clock_.set_forward(1ms);
+  EXPECT_EQ(recall(made.text), "ask");
+  EXPECT_EQ(identity_of(made.text)->facts().expires_at, clock_.wall_now() + 24h);
+  EXPECT_EQ(recall(made.text), "alice");
+  clock_.set_forward(-48h);
+  EXPECT_EQ(recall(made.text), "alice");
+  clock_.advance(30min);
+  EXPECT_EQ(recall(made.text), "ask") << "a clock that was set back prolongs nothing";
+}
+
 TEST_F(SessionTimes, CountsFromTheMomentOfTheQuestion) {
   const std::string cookie = create();
   store_.hang();
