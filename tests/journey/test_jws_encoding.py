@@ -200,12 +200,19 @@ class JwsEncoding(GatewayCase):
         self.assertEqual(self.oracle.last.header("X-Auth-Subject"), "bob")
         same = self.ask("GET", "/api/x", bearer(self.token), f"Cookie: access_token={self.token}")
         self.assertEqual(same.status, 200)  # one credential, shown twice
+        # A route without `credentials` takes the bearer token before any cookie (DESIGN §2.3): good or bad, it decides.
+        self.assertEqual(self.ask("GET", "/api/x", bearer(self.token), f"Cookie: access_token={bob}").status, 200)
+        self.assertEqual(self.oracle.last.header("X-Auth-Subject"), "alice")
+        self.assertNotIn(bob.encode(), self.oracle.last.raw_head)
         with self.nothing_upstream():
+            self.assert_problem(self.ask("GET", "/admin/x", bearer(self.token), f"Cookie: access_token={bob}"), 403)
             for target in ("/api/x", "/admin/x", "/optional/x"):
-                for first, second in ((self.token, bob), (bob, self.token), ("bad", bob)):
-                    response = self.ask("GET", target, bearer(first), f"Cookie: access_token={second}")
-                    self.assert_problem(response, 400)
-                    self.assertIn('error="invalid_request"', response.header("WWW-Authenticate"))
+                self.assert_problem(self.ask("GET", target, bearer("bad"), f"Cookie: access_token={bob}"), 401)
+            # Where one kind of credential is asked for, its two places are equal, and two different tokens are two credentials.
+            for first, second in ((self.token, bob), (bob, self.token), ("bad", bob)):
+                response = self.ask("GET", "/corp/x", bearer(first), f"Cookie: access_token={second}")
+                self.assert_problem(response, 400)
+                self.assertIn('error="invalid_request"', response.header("WWW-Authenticate"))
 
 
 if __name__ == "__main__":
