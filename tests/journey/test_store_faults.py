@@ -3,11 +3,11 @@ import contextlib
 import threading
 import time
 
-from support.gateway import PATIENCE, main
+from support.gateway import PATIENCE, REPOSITORY, main
 from support.http_client import bearer
-from support.redis_server import RedisServer
-from support.sessions import (ACCESS, REFRESH, SESSION, SessionCase, forged_id, form, generation_of, session_handle, sign_in_body,
-                              write_secret)
+from support.redis_server import RedisClient, RedisError, RedisServer
+from support.sessions import (ACCESS, REFRESH, SESSION, SessionCase, express_cookie, foreign_section, forged_id, form, generation_of,
+                              session_handle, sign_in_body, write_secret)
 from support.slow_line import SlowLine
 
 COMMAND_TIMEOUT = 0.25 * PATIENCE
@@ -409,6 +409,43 @@ class Password(StoreCase):
         self.wait_until_bypassed(cookie)
         write_secret(self.stand.folder / "keys/redis", "the-next-password")
         self.wait_until_back(cookie, "rotating")
+
+
+class LeastRights(StoreCase):
+    """The Redis user of docs/sessions-and-tokens.md, to the letter."""
+    PASSWORD = "the-password-of-the-gateway"
+
+    @classmethod
+    def setUpClass(cls):
+        text = (REPOSITORY / "docs/sessions-and-tokens.md").read_text()
+        rule = " ".join(text.split("user gateway on ")[1].split("```")[0].split())
+        cls.redis_options = [f"user gateway on {rule.replace('PASSWORD', cls.PASSWORD)}"]
+        super().setUpClass()
+
+    @classmethod
+    def change(cls, stand, configuration, policies):
+        super().change(stand, configuration, policies)
+        write_secret(stand.folder / "keys/redis", cls.PASSWORD)
+        configuration["store"]["redis"] |= {"username": "gateway", "password_file": "keys/redis"}
+        configuration["sessions"]["foreign"] = foreign_section(stand, "the-secret-of-the-application")
+
+    def test_the_documented_user_may_do_what_is_needed_and_no_more(self):
+        browser, pair = self.sign_in("least"), self.token_pair("least")
+        self.assert_subject(browser.ask("GET", "/api/x"), "least")
+        self.refreshed(pair["refresh_token"])
+        self.redis.command("SET", "sess:an-id", '{"cookie":{},"user":{"id":"foreign"}}')
+        cookie = express_cookie("an-id", "the-secret-of-the-application")
+        self.assert_subject(self.get(f"Cookie: connect.sid={cookie}"), "foreign")
+        self.assertEqual(self.admin("/sessions?subject=least")[0], 200)
+        self.revoke(subject="least")
+        self.assertEqual(browser.ask("GET", "/api/x").status, 401)
+        self.assertEqual(browser.ask("POST", "/.gateway/logout").status, 204)
+        refused = [dict(zip(entry[::2], entry[1::2])).get(b"object") for entry in self.redis.command("ACL", "LOG")]
+        self.assertEqual(refused, [], "the gateway asked for more than the documents say")
+        with RedisClient(self.redis.port, "gateway", self.PASSWORD) as client:
+            for command in (("SET", "sess:an-id", "x"), ("GET", "others"), ("FLUSHALL",), ("CONFIG", "SET", "maxmemory", "1"), ("KEYS", "*")):
+                with self.subTest(command), self.assertRaises(RedisError):
+                    client.command(*command)
 
 
 class Eviction(StoreCase):
