@@ -343,11 +343,17 @@ void EmbeddedEngine::write_group(SqliteDatabase& database, Questions questions) 
 
 void EmbeddedEngine::probe(SqliteDatabase& database) {
   EmbeddedTables tables(database);
-  Result<void> kept = database.prepare(kBeginToWrite).run();
-  if (kept) kept = tables.sweep(clock_.wall_now(), limits_.swept_min);
-  if (kept) kept = tables.probe();
-  if (kept) kept = database.prepare(kCommit).run();
-  if (!kept) roll_back(database);
+  const auto keep = [&](const auto& change) -> Result<void> {
+    Result<void> kept = database.prepare(kBeginToWrite).run();
+    if (kept) kept = change();
+    if (kept) kept = database.prepare(kCommit).run();
+    if (!kept) roll_back(database);
+    return kept;
+  };
+  // What is over makes room first: then a full file recovers though everything new is refused.
+  Result<void> kept = keep([&] { return tables.sweep(clock_.wall_now(), limits_.swept_min); });
+  if (kept) kept = keep([&] { return tables.take_room(); });
+  if (kept) kept = keep([&] { return tables.give_room_back(); });
   set_trouble(kept ? std::string() : kept.error().detail);
 }
 

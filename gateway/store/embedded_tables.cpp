@@ -27,7 +27,7 @@ CREATE TABLE revocation (
   kind BLOB NOT NULL, value BLOB NOT NULL, issued_before INTEGER NOT NULL, ends_at INTEGER NOT NULL, UNIQUE (kind, value)) STRICT;
 CREATE INDEX revocation_by_end ON revocation (ends_at);
 CREATE TABLE secret (name BLOB NOT NULL UNIQUE, value BLOB NOT NULL) STRICT;
-CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
+CREATE TABLE room (filler BLOB NOT NULL) STRICT;
 )";
 
 // What was written under the limits above must be readable; more lenient than any of them.
@@ -344,9 +344,8 @@ Result<void> EmbeddedTables::sweep(WallTime now, std::size_t rows_max) {
   return {};
 }
 
-Result<void> EmbeddedTables::probe() {
-  if (auto taken = database_->prepare("INSERT INTO probe (filler) VALUES (randomblob(16384))").run(); !taken) return taken;
-  return database_->prepare("DELETE FROM probe").run();
-}
+Result<void> EmbeddedTables::take_room() { return database_->prepare("INSERT INTO room (filler) VALUES (randomblob(16384))").run(); }
+
+Result<void> EmbeddedTables::give_room_back() { return database_->prepare("DELETE FROM room").run(); }
 
 }  // namespace sallyport::store

@@ -56,8 +56,9 @@ class EmbeddedTables {
 
   // Removes at most `rows_max` rows of each table that are over.
   [[nodiscard]] Result<void> sweep(WallTime now, std::size_t rows_max);
-  // Whether something can be written and kept: takes room and gives it back.
-  [[nodiscard]] Result<void> probe();
+  // Take room in the file, and give it back: two transactions, because what one takes and gives back never reaches the disk.
+  [[nodiscard]] Result<void> take_room();
+  [[nodiscard]] Result<void> give_room_back();
 
  private:
   struct KeptFamily;

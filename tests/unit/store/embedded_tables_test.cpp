@@ -227,12 +227,16 @@ TEST_F(EmbeddedTablesTest, AgreeOnNoEmptySecret) {
   EXPECT_EQ(count("secret"), 0);
 }
 
-TEST_F(EmbeddedTablesTest, AProbeLeavesNothingBehind) {
-  ASSERT_TRUE(tables_.probe());
-  EXPECT_EQ(count("probe"), 0);
+TEST_F(EmbeddedTablesTest, TakeRoomThatIsNotThereOnlyWithAFault) {
+  ASSERT_TRUE(database_.number("PRAGMA max_page_count = 1"));  // no page more than there are
+  EXPECT_FALSE(tables_.take_room());
+  ASSERT_TRUE(database_.number("PRAGMA max_page_count = 1000"));
+  EXPECT_TRUE(tables_.take_room());
+  EXPECT_EQ(count("room"), 1);
+  ASSERT_TRUE(tables_.give_room_back());
+  EXPECT_EQ(count("room"), 0);
   ASSERT_TRUE(database_.number("PRAGMA max_page_count = 1"));
-  EXPECT_TRUE(tables_.probe()) << "the room of the first one is there";
-  ASSERT_TRUE(tables_.create_session(session("a"), kNow));
+  EXPECT_TRUE(tables_.take_room()) << "what was given back";
 }
 
 }  // namespace
