@@ -1,9 +1,11 @@
 """Hazards F13, G07 and R04: sessions as operators see them, and how they end."""
 import json
+import threading
 import time
 import unittest
 
 from support.gateway import PATIENCE, main, run_command
+from support.http_client import bearer, request
 from support.sessions import SESSION, TAGGED_ID, SessionCase, flip, session_handle, set_cookies, write_secret
 from support.tokens import decode
 
@@ -197,6 +199,32 @@ class Timeouts(SessionCase):
         self.assertEqual(at["idle"], 401, "an idle session lived on")
         self.assertIn("busy", at, "use stretched a session beyond its absolute end")
         self.assertTrue(4.5 < at["busy"] < 5.5, at["busy"])
+
+    def seconds_of_stream(self, line: str, ages: dict, name: str) -> None:
+        with self.stand.connect(False, timeout=20) as connection:
+            connection.send(request("GET", "/api/stream", line))
+            self.assertEqual(connection.read_head().status, 200)
+            began = time.monotonic()
+            while connection.receive():
+                pass
+            ages[name] = time.monotonic() - began
+
+    @unittest.skipIf(PATIENCE > 1, "two seconds are not enough under a sanitizer; unit tests turn the clock by hand")
+    def test_long_answers_end_with_the_session_and_no_sooner(self):
+        used, idle, ages = self.sign_in("used"), self.sign_in("idle"), {}
+        lines = {"used": used.cookie_line()[0], "idle": idle.cookie_line()[0],
+                 "token": bearer(self.stand.token("https://shared.test", sub="short", lifetime=-2))}  # within the tolerance for 3 s more
+        streams = [threading.Thread(target=self.seconds_of_stream, args=(line, ages, name)) for name, line in lines.items()]
+        for stream in streams:
+            stream.start()
+        for _ in range(8):
+            time.sleep(0.5)
+            self.assert_subject(used.ask("GET", "/api/x"), "used")
+        for stream in streams:
+            stream.join()
+        self.assertTrue(1.5 < ages["idle"] < 3.2, ages)  # an answer that goes on is no use of the session
+        self.assertTrue(4.5 < ages["used"] < 6.2, ages)
+        self.assertTrue(1.5 < ages["token"] < 4.2, ages)
 
     @unittest.skipIf(PATIENCE > 1, "two seconds are not enough under a sanitizer; unit tests turn the clock by hand")
     def test_G07_a_use_keeps_the_session_also_for_the_store(self):
