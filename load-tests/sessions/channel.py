@@ -5,7 +5,8 @@
 
 `stop` stops Redis with SIGSTOP: within 1.1 s no warm session may be served from memory any more, none may be served later, and routes with
 JWTs must not lose a request; after SIGCONT sessions must be back within 1 s, over no more connections than before. `kill` ends the
-connections that subscribe (CLIENT KILL) and deletes sessions at that very moment, behind the gateways' backs: none may be served 1.1 s later.
+connections that subscribe (CLIENT KILL) and deletes sessions at that very moment, behind the gateways' backs: none may be served 1.1 s
+later.
 Exit status 1 when a bound was broken.
 """
 import argparse

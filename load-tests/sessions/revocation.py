@@ -3,10 +3,10 @@
 
     load-tests/sessions/revocation.py [--revocations 1000] [--bound-ms 10] [--load 1] [--seed N]
 
-Two gateways, one Redis. Sessions, subjects and token ids take turns: each credential is warm on both gateways, is revoked by POST
-/revocations at the first, and from the end of that answer the second is asked until it refuses. Other processes ask the second gateway all
-the time with all credentials, revoked ones included. Exit status 1: a 99th percentile above the bound, or a single request that was sent
-later than the bound and served.
+Two gateways, one Redis. Sessions, subjects and token ids take turns, and families whose spent refresh token comes again (theft): each
+credential is warm on both gateways, is revoked at the first by POST /revocations or by the replay, and from the end of that answer the
+second is asked until it refuses. Other processes ask the second gateway all the time with all credentials, revoked ones included. Exit
+status 1: a 99th percentile above the bound, or a single request that was sent later than the bound and served.
 """
 import argparse
 import json
@@ -16,26 +16,45 @@ import sys
 import time
 
 from lab import Connection, Lab, Load, bearer, milliseconds, session_line
-from support.sessions import claims_within
+from support.sessions import FORM, claims_within, form
 
-KINDS = ("session", "subject", "token_id")
+KINDS = ("session", "subject", "token_id", "theft")
 
 
 def credentials(lab: Lab, count: int) -> list[tuple[str, str, str]]:
     """Kind, what is revoked, and the field that presents it."""
     found = []
-    sessions = iter(lab.sign_in([f"session-{number}" for number in range(0, count, 3)]))
-    pairs = iter(lab.token_pairs([f"token-{number}" for number in range(count - count // 3)]))
-    for number in range(count):
-        kind = KINDS[number % 3]
-        if kind == "session":
-            cookie = next(sessions)
-            found.append((kind, cookie, session_line(cookie)))
-        else:
-            token = next(pairs)["access_token"]
-            claims = claims_within(token)
-            found.append((kind, claims["sub"] if kind == "subject" else claims["jti"], bearer(token)))
+    sessions = iter(lab.sign_in([f"session-{number}" for number in range(0, count, len(KINDS))]))
+    pairs = iter(lab.token_pairs([f"token-{number}" for number in range(count)]))
+    with lab.connect(lab.gateways[0]) as connection:
+        for number in range(count):
+            kind = KINDS[number % len(KINDS)]
+            if kind == "session":
+                cookie = next(sessions)
+                found.append((kind, cookie, session_line(cookie)))
+                continue
+            pair = next(pairs)
+            claims, value = claims_within(pair["access_token"]), pair["refresh_token"]
+            if kind == "theft":  # the owner has refreshed; who comes with the old token now is a thief
+                answer = connection.ask("POST", "/.gateway/refresh", FORM, body=refresh_form(value))
+                assert answer.status == 200, answer.body
+            else:
+                value = claims["sub"] if kind == "subject" else claims["jti"]
+            found.append((kind, value, bearer(pair["access_token"])))
     return found
+
+
+def refresh_form(token: str) -> bytes:
+    return form(grant_type="refresh_token", refresh_token=token)
+
+
+def revoke(kind: str, value: str, admin: Connection, client: Connection) -> None:
+    if kind == "theft":
+        answer = client.ask("POST", "/.gateway/refresh", FORM, body=refresh_form(value))
+        assert answer.status == 400, (kind, answer.status, answer.body)
+        return
+    answer = admin.ask("POST", "/revocations", "Content-Type: application/json", body=json.dumps({kind: value}).encode())
+    assert answer.status // 100 == 2, (kind, answer.status, answer.body)
 
 
 def main() -> None:
@@ -49,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     bound = options.bound_ms / 1000
 
-    lab = Lab(workers=options.workers)
+    lab = Lab(workers=options.workers, tokens={"reuse_window": "0s"})
     here, there = lab.gateways
     known = credentials(lab, options.revocations)
     random.Random(options.seed).shuffle(known)
@@ -63,10 +82,9 @@ def main() -> None:
         for connection in (warm, *probes):
             answer = connection.ask("GET", "/who/x", line)
             assert answer.status == 200, (kind, answer.status)
-        answer = admin.ask("POST", "/revocations", "Content-Type: application/json", body=json.dumps({kind: value}).encode())
+        revoke(kind, value, admin, warm)
         told = time.monotonic()
         ends[at] = told
-        assert answer.status // 100 == 2, (kind, answer.status, answer.body)
         refused = False
         for _ in range(200):
             for connection in probes:

@@ -1,5 +1,6 @@
 """Hazards F13 and G with two gateways over one Redis."""
 import random
+import threading
 import time
 
 from support.gateway import main
@@ -45,6 +46,16 @@ class SharedSessions(SessionCase):
         for gateway in self.stand.gateways:
             self.assert_subject(self.with_session(browser.session, "/admin/x", gateway), "rising")
             self.eventually(lambda: self.with_session(old, gateway=gateway).status == 401, "the end of the old session", 0.5)
+
+    def test_the_secret_behind_the_tags_survives_an_emptied_store_and_a_restart(self):
+        self.redis.command("FLUSHALL")
+        self.eventually(lambda: self.redis.keys("*secret*"), "the secret in the store again", 5)
+        self.other.stop()
+        self.other.start()
+        here, there = self.sign_in("kept"), self.sign_in("kept", self.browser(gateway=self.other))
+        for gateway in self.stand.gateways:
+            for browser in (here, there):
+                self.assert_subject(self.with_session(browser.session, gateway=gateway), "kept")
 
     def test_R08_both_gateways_judge_alike(self):
         browser, pair = self.sign_in("judged", roles=["reader"]), self.token_pair("judged", roles=["reader"])
@@ -120,8 +131,28 @@ class SharedSessions(SessionCase):
                 time.sleep(0.005)
                 self.assertIn(self.with_session(cookie).status, (200, 401, 503))
                 self.redis.restore({key: whole})
-        self.eventually(lambda: self.with_session(cookie).status == 200, "the whole record")
+        self.wait_for_store()  # connections that brought another key's record were given up
         self.assert_subject(self.with_session(cookie), "whole")
+
+
+class AtOnce(SessionCase):
+    redis_options, replicas = [], 3
+
+    def test_gateways_that_start_at_once_agree_on_one_secret(self):
+        for _ in range(3):
+            for gateway in self.stand.gateways:
+                gateway.stop()
+            self.redis.command("FLUSHALL")
+            starters = [threading.Thread(target=gateway.start) for gateway in self.stand.gateways]
+            for starter in starters:
+                starter.start()
+            for starter in starters:
+                starter.join()
+            for issuing in self.stand.gateways:
+                browser, pair = self.sign_in("agreed", self.browser(gateway=issuing)), self.token_pair("agreed", issuing)
+                for judging in self.stand.gateways:
+                    self.assert_subject(self.with_session(browser.session, gateway=judging), "agreed")
+                    pair = self.refreshed(pair["refresh_token"], judging)
 
 
 if __name__ == "__main__":

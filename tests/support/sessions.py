@@ -359,6 +359,16 @@ class SessionCase(GatewayCase):
         self.assertIsNone(answer.header("Clear-Site-Data"))
         self.assertIsNone(answer.header("WWW-Authenticate"))
 
+    def wait_for_store(self) -> None:
+        """Until every worker of every gateway can ask: each has a connection of its own, which comes back when its pause ends."""
+        for gateway in self.stand.gateways:
+            served, deadline = 0, time.monotonic() + 5 * PATIENCE
+            while served < 12:
+                self.assertLess(time.monotonic(), deadline, "the store did not come back")
+                answer = self.get(target="/login", method="POST", body=sign_in_body({"sub": "waiting"}), gateway=gateway)
+                served = served + 1 if answer.status == 200 else 0
+                time.sleep(0.005)
+
     def addresses(self) -> list:
         """The plain listener of each gateway."""
         return [gateway.addresses["plain"] for gateway in self.stand.gateways]
