@@ -266,6 +266,7 @@ void plan_removal(const Loading& loading, identity::OutboundPlan& plan) {
     }
   }
   for (const std::string& name : our_cookies(loading)) add(plan.our_cookies, name);
+  if (loading.edge) plan.refresh_cookie = loading.edge->settings().refresh_cookie;
 }
 
 void read_csrf(RouteReading& reading, const Node& node) {

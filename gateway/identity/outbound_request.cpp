@@ -121,7 +121,7 @@ class PassedFields {
   void write(HeadWriter& out) const {
     for (const http::Field& field : request_.fields) {
       if (field.named_by_connection || !passes(field)) continue;
-      if (field.id == http::FieldId::cookie && strips_cookies_) {
+      if (field.id == http::FieldId::cookie && (strips_cookies_ || !plan_.refresh_cookie.empty())) {
         write_cookies(field, out);
       } else {
         out.field(field.name, field.value);
@@ -174,10 +174,11 @@ class PassedFields {
   // Split as RFC 6265 §5.4 reads it, on ';' alone: what is no proper cookie belongs to the upstream and stays as it is.
   [[nodiscard]] bool is_ours(std::string_view piece) const noexcept {
     const std::string_view name = trim_ows(piece.substr(0, piece.find('=')));
-    return std::ranges::find(plan_.our_cookies, name) != plan_.our_cookies.end();
+    if (!plan_.refresh_cookie.empty() && name == plan_.refresh_cookie) return true;
+    return strips_cookies_ && std::ranges::find(plan_.our_cookies, name) != plan_.our_cookies.end();
   }
 
-  // The field without our cookies, every other piece byte for byte; no field when nothing is left.
+  // The field without those of our cookies that do not pass, every other piece byte for byte; no field when nothing is left.
   void write_cookies(const http::Field& field, HeadWriter& out) const {
     bool begun = false;
     bool cut_before = false;  // the pieces before this one are gone, and so is the space that parted them

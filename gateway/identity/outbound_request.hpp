@@ -41,12 +41,14 @@ inline constexpr std::size_t kHopsMax = 5;
 // Compiled per route at load: how requests of this route are written for its upstream. Credentials that go upstream or not:
 //   public route         Authorization and token headers pass (nobody here read them); our cookies are removed
 //   otherwise            a Bearer Authorization, token headers and our cookies are removed; another scheme (Basic) passes
-//   forward_credentials  everything passes (without effect on public routes)
+//   forward_credentials  everything passes (without effect on public routes), but for the refresh cookie: it would let the upstream have
+//                        tokens as the caller for as long as the family lives, and no upstream needs that (hazards H15)
 struct OutboundPlan {
   std::vector<IdentityHeader> headers;  // X-Auth-Method always goes along, named here or not
   bool forward_credentials = false;
   std::vector<std::string> credential_headers;  // names of token_from headers other than Authorization; their aliases go with them
   std::vector<std::string> our_cookies;         // names of our cookies and of token_from cookies
+  std::string refresh_cookie;                   // the one of our cookies that never goes upstream; empty: there is none
   std::string strip_prefix;                     // `rewrite: { strip_prefix }`, on segment borders; empty: none. A path without it stays
   bool is_public = false;
   std::optional<std::string> fixed_host;  // `host: server`: sent instead of the client's

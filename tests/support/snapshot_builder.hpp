@@ -47,6 +47,7 @@ class SnapshotBuilder {
     route.outbound.headers = identity::default_identity_headers();
     route.outbound.is_public = access == authorize::Access::public_;
     route.outbound.our_cookies = our_cookies();
+    if (edge_ != nullptr) route.outbound.refresh_cookie = edge_->settings().refresh_cookie;
     routes_.push_back(std::move(route));
     return routes_.back();
   }

@@ -82,6 +82,17 @@ INSTANTIATE_TEST_SUITE_P(
                       CookieRow{"QuotesPartNothing", "a=\"1; __Host-session=s; b=2\"", {"a=\"1; b=2\""}}),
     [](const auto& row) { return row.param.name; });
 
+TEST_F(Outbound, H15_TheRefreshCookieGoesNowhere) {
+  plan_.our_cookies = {"__Host-access", "__Host-refresh"};
+  plan_.refresh_cookie = "__Host-refresh";
+  const std::vector<std::string> fields{"Cookie: a=1; __Host-refresh=r; __Host-access=t", "Cookie: __Host-refresh=r"};
+  EXPECT_THAT(values(get(alice(), fields), "Cookie"), ElementsAre("a=1"));
+  plan_.forward_credentials = true;
+  EXPECT_THAT(values(get(alice(), fields), "Cookie"), ElementsAre("a=1; __Host-access=t"));
+  plan_.our_cookies.clear();
+  EXPECT_THAT(values(get(alice(), fields), "Cookie"), ElementsAre("a=1; __Host-access=t"));
+}
+
 TEST_F(Outbound, F09_EachCookieFieldIsCutByItself) {
   plan_.our_cookies = {"__Host-session"};
   EXPECT_THAT(values(get(alice(), {"Cookie: a=1; __Host-session=s", "Cookie: __Host-session=s", "Cookie: b=2"}), "Cookie"),

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "http/request_parser.hpp"
+#include "support/allocations.hpp"
 #include "worker.hpp"
 
 namespace sallyport::pipeline {
@@ -280,6 +281,40 @@ TEST_F(DecideTest, F02_TwoRefreshCookiesAreAmbiguous) {
   EXPECT_EQ(denied(judge("GET", "/api/x", two)), Denied::Why::ambiguous_credential);
   EXPECT_EQ(denied(judge("GET", "/optional/x", two)), Denied::Why::ambiguous_credential);
   EXPECT_EQ(allowed(judge("GET", "/api/x", bearer() + two)), "api") << "a bearer token decides, and nothing else is looked at";
+}
+
+// Of a caller that memory knows.
+TEST_F(DecideTest, AllocatesNothingForAWarmRequest) {
+  const std::string session = session_cookie(worker_.sign_in());
+  const issue::TokenPairPtr pair = worker_.issue_tokens(edge_);
+  struct Row {
+    std::string name;
+    std::string method;
+    std::string fields;
+  };
+  const std::vector<Row> rows{{"a bearer token", "GET", bearer()},
+                              {"a session", "GET", session},
+                              {"a token of ours in a cookie", "GET", "Cookie: __Host-access=" + pair->access + "\r\n"},
+                              {"an unsafe request by session", "POST", session + "Sec-Fetch-Site: same-origin\r\n"},
+                              {"an unsafe request with an Origin", "POST", session + "Origin: https://gateway.example\r\n"},
+                              {"nobody", "GET", ""}};
+  for (const Row& row : rows) {
+    const std::string target = row.name == "nobody" ? "/optional/x" : "/api/x";
+    ASSERT_NE(allowed(judge(row.method, target, row.fields)), "") << row.name;
+    const Question question{head_, peer_, *snapshot_, worker_.authenticator, worker_.clock.wall_now()};
+    const std::size_t before = test::allocations();
+    const bool is_bad = check_request(head_).has_value();
+    const route::RouteOutcome routed = find_route(question);
+    const auto& found = std::get<route::Found>(routed);
+    const Route& route = snapshot_->routes[found.route];
+    const auto who = try_authenticate(question, route);
+    const std::size_t refreshes = refresh_cookies(question, who.value()).count;
+    const Verdict verdict = pipeline::judge(question, found, *who);
+    EXPECT_EQ(test::allocations(), before) << row.name;
+    EXPECT_FALSE(is_bad);
+    EXPECT_EQ(refreshes, 0U);
+    EXPECT_TRUE(std::holds_alternative<Allowed>(verdict)) << row.name;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,2 @@
+// This executable counts what it allocates.
+#include "unit/observe/allocations.cpp"

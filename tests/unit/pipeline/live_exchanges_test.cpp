@@ -1,0 +1,239 @@
+#include "pipeline/live_exchanges.hpp"
+
+#include <gmock/gmock.h>
+
+#include "gateway.hpp"
+#include "support/allocations.hpp"
+#include "support/identity_builder.hpp"
+
+namespace sallyport::pipeline {
+namespace {
+
+using namespace std::chrono_literals;
+using sallyport::testing::IdentityBuilder;
+
+// An exchange that is under way for as long as it lives.
+struct Long {
+  Long(TestWorker& worker, identity::IdentityPtr identity) : entry(worker.live, std::move(identity), interruption) {}
+  upstream::Interruption interruption;
+  LiveExchanges::Entry entry;
+  [[nodiscard]] bool ended() const { return interruption.fired(); }
+};
+
+class LiveExchangesTest : public ::testing::Test {
+ protected:
+  // As the worker does twice, and whatever was asked meanwhile.
+  void look(int times = 2) {
+    for (int i = 0; i < times; ++i) {
+      worker_.live.look_through();
+      worker_.context.restart();
+      worker_.context.poll();
+    }
+  }
+  void revoke(store::Revocation::Kind kind, std::string value) {
+    worker_.clock.advance(10ms);
+    store::Revocation revocation;
+    revocation.kind = kind;
+    revocation.value = std::move(value);
+    revocation.keep_for = 1h;
+    ASSERT_TRUE(worker_.run(worker_.store.revoke(std::move(revocation))));
+    worker_.clock.advance(10ms);
+  }
+  identity::IdentityPtr jwt(std::string subject = "alice") {
+    return IdentityBuilder().subject(std::move(subject)).issued_at(testing::kNow).token_id("id-1").build();
+  }
+  identity::IdentityPtr session_identity(const std::string& cookie) {
+    auto settings = std::make_shared<const authenticate::SessionSettings>();
+    const identity::AuthOutcome outcome = worker_.run(worker_.sessions.ask_own(cookie, settings));
+    return std::get<identity::IdentityPtr>(outcome);
+  }
+
+  TestWorker worker_;
+};
+
+TEST_F(LiveExchangesTest, KnowsThoseThatAreUnderWay) {
+  EXPECT_EQ(worker_.live.size(), 0U);
+  {
+    const Long one(worker_, jwt());
+    {
+      const Long two(worker_, jwt());
+      const Long three(worker_, jwt());
+      EXPECT_EQ(worker_.live.size(), 3U);
+    }
+    EXPECT_EQ(worker_.live.size(), 1U);
+  }
+  EXPECT_EQ(worker_.live.size(), 0U);
+}
+
+TEST_F(LiveExchangesTest, LetsThemBeWhileTheirCallersStand) {
+  const Long by_token(worker_, jwt());
+  const Long by_session(worker_, session_identity(worker_.sign_in()));
+  look(5);
+  EXPECT_FALSE(by_token.ended());
+  EXPECT_FALSE(by_session.ended());
+}
+
+TEST_F(LiveExchangesTest, EndsThoseWhoseIdentityHasExpired) {
+  const Long long_lived(worker_, jwt());
+  const Long short_lived(worker_, IdentityBuilder().expires_at(testing::kNow + 1min).build());
+  worker_.clock.advance(1min - 1ms);
+  look();
+  EXPECT_FALSE(short_lived.ended());
+  worker_.clock.advance(1ms);
+  look(1);
+  EXPECT_TRUE(short_lived.ended());
+  EXPECT_FALSE(long_lived.ended());
+}
+
+TEST_F(LiveExchangesTest, EndsThoseWhoseSubjectOrTokenIsRevoked) {
+  const Long alice(worker_, jwt());
+  const Long bob(worker_, IdentityBuilder().subject("bob").issued_at(testing::kNow).token_id("id-2").build());
+  const Long carol(worker_, IdentityBuilder().subject("carol").issued_at(testing::kNow).token_id("id-3").build());
+  look();
+  revoke(store::Revocation::Kind::subject, "alice");
+  look(1);
+  EXPECT_TRUE(alice.ended());
+  EXPECT_FALSE(bob.ended());
+  revoke(store::Revocation::Kind::token_id, "id-2");
+  look(1);
+  EXPECT_TRUE(bob.ended());
+  EXPECT_FALSE(carol.ended());
+  revoke(store::Revocation::Kind::everything, "");
+  look(1);
+  EXPECT_TRUE(carol.ended());
+}
+
+TEST_F(LiveExchangesTest, EndsThoseWhoseSessionOrFamilyIsRevoked) {
+  const std::string cookie = worker_.sign_in();
+  const Long by_session(worker_, session_identity(cookie));
+  const Long other(worker_, session_identity(worker_.sign_in()));
+  revoke(store::Revocation::Kind::session, worker_.session_handle(cookie));
+  look(1);
+  EXPECT_TRUE(by_session.ended());
+  EXPECT_FALSE(other.ended());
+}
+
+TEST_F(LiveExchangesTest, EndsThoseWhoseSessionIsGoneWithoutARevocation) {
+  const std::string cookie = worker_.sign_in();
+  const Long one(worker_, session_identity(cookie));
+  const Long same(worker_, session_identity(cookie));
+  const Long other(worker_, session_identity(worker_.sign_in()));
+  look();
+  worker_.store.remove_session(worker_.keys->open_session_id(cookie)->key);  // as an operator would, in the store itself
+  const std::size_t asked = worker_.store.calls("find_session");
+  look(1);
+  EXPECT_TRUE(one.ended());
+  EXPECT_TRUE(same.ended());
+  EXPECT_FALSE(other.ended());
+  EXPECT_EQ(worker_.store.calls("find_session"), asked + 1) << "one question for both";
+}
+
+TEST_F(LiveExchangesTest, AsksNothingAboutThoseThatAreSoonOver) {
+  const std::string cookie = worker_.sign_in();
+  const identity::IdentityPtr identity = session_identity(cookie);
+  worker_.sessions.everything_changed();  // memory knows nothing
+  const std::size_t asked = worker_.store.calls("find_session");
+  const Long exchange(worker_, identity);
+  look(1);
+  EXPECT_EQ(worker_.store.calls("find_session"), asked);
+  look(1);
+  EXPECT_EQ(worker_.store.calls("find_session"), asked + 1);
+}
+
+TEST_F(LiveExchangesTest, AnOutageEndsNothing) {
+  const std::string cookie = worker_.sign_in();
+  const Long exchange(worker_, session_identity(cookie));
+  worker_.store.fail_with(Fault::unavailable);
+  worker_.store.hear(false);
+  worker_.sessions.everything_changed();
+  look(3);
+  EXPECT_FALSE(exchange.ended());
+}
+
+TEST_F(LiveExchangesTest, AsksAboutASessionOnceAtATime) {
+  const std::string cookie = worker_.sign_in();
+  const Long exchange(worker_, session_identity(cookie));
+  look();
+  worker_.sessions.everything_changed();
+  worker_.store.hang();
+  const std::size_t asked = worker_.store.calls("find_session");
+  look(4);
+  EXPECT_EQ(worker_.store.calls("find_session"), asked + 1);
+  worker_.store.remove_session(worker_.keys->open_session_id(cookie)->key);
+  worker_.store.release();
+  look(2);
+  EXPECT_TRUE(exchange.ended());
+}
+
+TEST_F(LiveExchangesTest, SurvivesEntriesThatLeaveWhileTheyAreLookedThrough) {
+  // Newest first: ending the newest removes the next one, at which the walk stands already.
+  auto next = std::make_unique<Long>(worker_, jwt());
+  const Long last(worker_, IdentityBuilder().expires_at(testing::kNow).build());
+  struct Both {
+    std::unique_ptr<Long>* next;
+  } both{&next};
+  auto newest = std::make_unique<Long>(worker_, IdentityBuilder().expires_at(testing::kNow).build());
+  newest->interruption.arm([](void* owner) noexcept { static_cast<Both*>(owner)->next->reset(); }, &both);
+  look(1);
+  EXPECT_TRUE(newest->ended());
+  EXPECT_TRUE(last.ended());
+  EXPECT_EQ(next, nullptr);
+  EXPECT_EQ(worker_.live.size(), 2U);
+}
+
+TEST_F(LiveExchangesTest, EntriesMayOutliveTheList) {
+  auto list =
+      std::make_unique<LiveExchanges>(LiveExchanges::Surroundings{worker_.revocations, worker_.sessions, worker_.clock, worker_.tasks});
+  upstream::Interruption one;
+  upstream::Interruption two;
+  auto first = std::make_unique<LiveExchanges::Entry>(*list, jwt(), one);
+  auto second = std::make_unique<LiveExchanges::Entry>(*list, jwt(), two);
+  list.reset();
+  first.reset();
+  second.reset();
+  EXPECT_FALSE(one.fired());
+}
+
+TEST_F(LiveExchangesTest, AllocatesNothingForAnExchange) {
+  const identity::IdentityPtr identity = jwt();
+  const std::size_t before = test::allocations();
+  {
+    const Long exchange(worker_, identity);
+  }
+  EXPECT_EQ(test::allocations(), before);
+}
+
+// The whole road: a long answer of a session that is revoked.
+class LongAnswerTest : public GatewayTest {};
+
+TEST_F(LongAnswerTest, G08_EndsWithItsSession) {
+  // The body never comes whole.
+  upstream_.answer_with("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
+  const std::string cookie = worker_.sign_in();
+  open();
+  test::FakeExchange exchange(request("GET", "/api/x", {session_cookie(cookie)}));
+  bool done = false;
+  boost::asio::co_spawn(worker_.context, pipeline_.handle(exchange), [&](std::exception_ptr) { done = true; });
+  worker_.context.restart();
+  while (exchange.body().empty() && worker_.context.run_one() != 0) {
+  }
+  EXPECT_EQ(worker_.live.size(), 1U);
+  worker_.live.look_through();
+  EXPECT_FALSE(exchange.aborted());
+  worker_.clock.advance(10ms);
+  bool revoked = false;
+  boost::asio::co_spawn(worker_.context, worker_.revoker.revoke_subject("alice"),
+                        [&](std::exception_ptr, Result<void> result) { revoked = bool(result); });
+  while (!revoked && worker_.context.run_one() != 0) {
+  }
+  worker_.live.look_through();
+  while (!done && worker_.context.run_one() != 0) {
+  }
+  EXPECT_TRUE(exchange.aborted());
+  EXPECT_FALSE(exchange.finished());
+  EXPECT_EQ(worker_.live.size(), 0U);
+  EXPECT_THAT(access_.text(), ::testing::HasSubstr(R"("reason":"caller_ended")"));
+}
+
+}  // namespace
+}  // namespace sallyport::pipeline
