@@ -170,7 +170,7 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::use(const ImplPtr& self, 
   if (session == nullptr) return std::nullopt;
   const Moment now = self->now();
   if (!self->hears(now.monotonic) || session->epoch != self->hearing.epoch() || !fits(*session, settings)) return std::nullopt;
-  if (now.monotonic >= session->idle_end || now.monotonic >= session->absolute_end) return std::nullopt;
+  if (now.monotonic >= session->end) return std::nullopt;
   // By the clock that the authorizer looks at; it was set. The store knows what is left.
   if (now.wall >= session->identity->facts().expires_at) return std::nullopt;
   ++self->around.metrics.session_cache_hits;
@@ -200,7 +200,7 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::use_in_outage(CachedSessi
   const std::optional<MonotonicTime> good_until = hearing.good_until(session->epoch);
   const MonotonicTime now = around.clock.monotonic_now();
   if (!good_until || now - *good_until >= settings.serve_cached_for) return std::nullopt;
-  if (now >= session->idle_end || now >= session->absolute_end) return std::nullopt;
+  if (now >= session->end) return std::nullopt;
   if (auto refused = check_revocations(*session)) return std::move(*refused);
   return AuthOutcome(session->identity);
 }
@@ -282,7 +282,7 @@ Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
   CachedSession cached;
   cached.as_of = asked.monotonic;
   cached.absolute_end = asked.monotonic + bounded(session.absolute_left);
-  cached.idle_end = asked.monotonic + bounded(std::min(session.idle_left, session.absolute_left));
+  cached.end = asked.monotonic + bounded(std::min(session.idle_left, session.absolute_left));
   // How much of the idle time is gone tells when the store last heard of a use; nothing does, where the absolute end caps what is left.
   const bool is_capped = session.idle_left >= session.absolute_left;
   const milliseconds unused = is_capped ? milliseconds(0) : std::max(settings.idle_timeout - session.idle_left, milliseconds(0));
@@ -318,7 +318,7 @@ Task<void> SessionAuthenticator::Impl::fly_foreign(ImplPtr self, FlightPtr fligh
   if (const auto* facts = std::get_if<IdentityFacts>(&reading)) {
     cached.absolute_end = asked.monotonic + std::chrono::floor<MonotonicTime::duration>(facts->expires_at - asked.wall);
   }
-  cached.idle_end = cached.absolute_end;
+  cached.end = cached.absolute_end;
   flight->outcome = self->conclude(*flight, std::move(reading), std::move(cached));
 }
 
@@ -340,22 +340,18 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
   const bool revoked = is_revoked(facts);
   const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
   const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
-  const bool is_kept = is_true || (older != nullptr && !flight.changed);
+  // What could not hear of a change may still replace what is older, which an outage can make useful, and is worth no more than that.
+  const bool replaces_older = older != nullptr && !flight.changed && older->as_of <= session.as_of;
   // What is not remembered cannot learn that its idle end moved.
-  if (!is_true) facts.expires_at -= session.absolute_end - session.idle_end;
+  if (!is_true) facts.expires_at -= session.absolute_end - session.end;
   session.kind = flight.subject.kind;
   session.key = flight.subject.key;
   session.identity = make_identity(flight, std::move(facts));
   session.settings = flight.settings;
   session.revocations_seen = revoked ? 0 : generation;  // a revoked one is kept to be refused from memory
-  // What came while changes were not heard replaces what is remembered for an outage, and is worth no more than it.
-  session.epoch = is_true ? hearing.epoch() : older != nullptr ? older->epoch : 0;
+  session.epoch = replaces_older && !is_true ? older->epoch : hearing.epoch();
   IdentityPtr identity = session.identity;
-  if (is_kept) {
-    cache.insert(flight.cookie, std::move(session));
-  } else {
-    cache.forget(flight.subject.kind, flight.subject.key);
-  }
+  if (is_true || replaces_older) cache.insert(flight.cookie, std::move(session));
   if (revoked) return Refused{RefusalReason::revoked, "session"};
   return identity;
 }
@@ -393,7 +389,7 @@ Task<void> SessionAuthenticator::Impl::touch(ImplPtr self, store::Digest key, mi
   CachedSession* const session = self->cache.find(SessionKind::own, key);
   if (session == nullptr || session->as_of > asked) co_return;  // read since: the store knows better
   session->as_of = asked;
-  session->idle_end = std::min(asked + bounded(idle_timeout), session->absolute_end);
+  session->end = std::min(asked + bounded(idle_timeout), session->absolute_end);
 }
 
 bool SessionAuthenticator::Impl::remembers(SessionKind kind, const store::Digest& key, const std::string& subject) {
@@ -401,7 +397,7 @@ bool SessionAuthenticator::Impl::remembers(SessionKind kind, const store::Digest
   if (!hears(now)) return false;
   const CachedSession* session = cache.find(kind, key);
   if (session == nullptr || session->epoch != hearing.epoch()) return false;
-  return now < session->idle_end && now < session->absolute_end && session->identity->facts().subject == subject;
+  return now < session->end && session->identity->facts().subject == subject;
 }
 
 Task<bool> SessionAuthenticator::Impl::stands(ImplPtr self, IdentityPtr identity) {
@@ -471,13 +467,13 @@ Task<AuthOutcome> SessionAuthenticator::ask_foreign(std::string cookie, SessionS
 Task<bool> SessionAuthenticator::still_stands(IdentityPtr identity) { return Impl::stands(impl_, std::move(identity)); }
 
 std::optional<WallTime> SessionAuthenticator::idle_expires_at(const IdentityFacts& facts) {
-  if (facts.method != identity::AuthMethod::session || facts.issuer_name != kEdgeIssuerName) return std::nullopt;
+  if (facts.method != identity::AuthMethod::session) return std::nullopt;
   const std::optional<store::Digest> key = store::digest_of_handle(facts.session);
-  if (!key) return std::nullopt;
+  if (!key) return std::nullopt;  // of another application
   const CachedSession* session = impl_->cache.find(SessionKind::own, *key);
   if (session == nullptr) return facts.expires_at;
   const Moment now = impl_->now();
-  return std::min(now.wall + std::chrono::floor<WallTime::duration>(session->idle_end - now.monotonic), facts.expires_at);
+  return std::min(now.wall + std::chrono::floor<WallTime::duration>(session->end - now.monotonic), facts.expires_at);
 }
 
 void SessionAuthenticator::look_at_channel() noexcept { (void)impl_->hears(impl_->around.clock.monotonic_now()); }

@@ -24,7 +24,7 @@ struct CachedSession {
   identity::IdentityPtr identity;  // its expires_at is the absolute end
   SessionSettingsPtr settings;     // by which it was read
   MonotonicTime as_of;             // when the store was asked
-  MonotonicTime idle_end;
+  MonotonicTime end;               // unless it is used; never beyond absolute_end
   MonotonicTime absolute_end;
   MonotonicTime next_touch;
   std::uint64_t revocations_seen = 0;  // as of VerifiedTokenCache::Hit

@@ -35,6 +35,8 @@ class FakeStore final : public store::Store {
   // What the test says.
   void fail_with(std::optional<Fault> fault) { fault_ = fault; }  // nullopt: works again
   void hang() { hangs_ = true; }
+  // Later calls are answered; those that wait go on waiting until release().
+  void pass() { hangs_ = false; }
   void release() {
     hangs_ = false;
     released_.cancel();
@@ -63,6 +65,8 @@ class FakeStore final : public store::Store {
   void remove_session(const store::Digest& key) {
     if (sessions_.erase(key) != 0) tell_session(key);
   }
+  // Nobody is told.
+  void lose_session(const store::Digest& key) { sessions_.erase(key); }
   void set_claims(const store::Digest& key, Json claims) {
     sessions_.at(key).claims = std::move(claims);
     tell_session(key);
@@ -265,7 +269,7 @@ class FakeStore final : public store::Store {
     ++self->calls_[command];
     if (const auto then = self->on_decided_) then(command);  // a copy: it may replace itself
     ++self->waiting_;
-    while (self->hangs_) {
+    for (bool waits = self->hangs_; waits; waits = self->hangs_) {
       auto woken = co_await self->released_.async_wait(as_result);
       (void)woken;  // released, or the asker was cancelled: the next line tells
       const auto state = co_await boost::asio::this_coro::cancellation_state;

@@ -177,6 +177,16 @@ TEST_F(ForeignSessionsTest, AreReadAnewByNewSettings) {
   EXPECT_EQ(judge_foreign(cookie_), "malformed") << "they are not accepted any more";
 }
 
+TEST_F(ForeignSessionsTest, AreReadAnewByNewSettingsEvenUnderOurOwnName) {
+  issuer_ = "foreign";  // as their sessions are called
+  use_settings();
+  store_.put_foreign("sess:", "id-1", R"({"cookie":{},"user":{"id":"alice"},"account":"A-1"})");
+  ASSERT_EQ(judge_foreign(cookie_), "alice");
+  foreign_->subject = *JsonPointer::parse("/account");
+  use_settings();
+  EXPECT_EQ(judge_foreign(cookie_), "A-1");
+}
+
 TEST_F(ForeignSessionsTest, N08_AreNotBelievedUnderAnotherId) {
   store_.put_foreign("sess:", "id-1", kAlice);
   store_.answer_as_foreign("id-2");

@@ -310,6 +310,58 @@ TEST_F(SessionAuthenticatorTest, SharesNoQuestionWhileChangesAreNotHeard) {
   EXPECT_EQ(word_of(*after->result), "unknown_session") << "what was asked before it came is nothing for it";
 }
 
+TEST_F(SessionAuthenticatorTest, SharesNoQuestionThatWasAskedBeforeTheChannelWasLostOrCameBack) {
+  const std::string cookie = create();
+  store_.hang();
+  auto heard = begin(sessions_.ask_own(cookie, settings_));
+  store_.hear(false);
+  auto unheard = begin(sessions_.ask_own(cookie, settings_));
+  EXPECT_EQ(fetches(), 2U);
+  store_.release();
+  settle();
+  store_.hang();
+  unheard = begin(sessions_.ask_own(cookie, settings_));
+  store_.hear(true);
+  heard = begin(sessions_.ask_own(cookie, settings_));
+  EXPECT_EQ(fetches(), 4U);
+  store_.release();
+  settle();
+  EXPECT_EQ(word_of(*heard->result), "alice");
+}
+
+TEST_F(SessionAuthenticatorTest, G11_AnAnswerThatComesLateDoesNotReplaceANewerOne) {
+  const std::string cookie = create("alice", R"({"roles":["user"]})");
+  store_.hang();
+  auto early = begin(sessions_.ask_own(cookie, settings_));
+  store_.pass();
+  clock_.advance(1ms);
+  store_.set_claims(key_, *Json::parse(R"({"roles":["admin"]})"));
+  ASSERT_EQ(identity_of(cookie)->facts().roles, std::vector<std::string>{"admin"});
+  ASSERT_EQ(recall(cookie), "alice");
+  store_.release();
+  settle();
+  ASSERT_TRUE(early->result);
+  EXPECT_EQ(recall(cookie), "alice") << "nor drop it";
+  EXPECT_EQ(identity_of(cookie)->facts().roles, std::vector<std::string>{"admin"});
+}
+
+TEST_F(SessionAuthenticatorTest, G11_NorDoesOneThatCouldHearOfNoChange) {
+  const std::string cookie = create("alice", R"({"roles":["user"]})");
+  store_.hear(false);
+  store_.hang();
+  auto early = begin(sessions_.ask_own(cookie, settings_));
+  store_.pass();
+  clock_.advance(1ms);
+  store_.hear(true);  // by itself: everything_changed() would mark the early one
+  store_.lose_session(key_);
+  ASSERT_TRUE(run(store_.create_session({key_, "alice", *Json::parse(R"({"roles":["admin"]})"), idle_timeout_, absolute_timeout_})));
+  ASSERT_EQ(identity_of(cookie)->facts().roles, std::vector<std::string>{"admin"});
+  store_.release();
+  settle();
+  ASSERT_TRUE(early->result);
+  EXPECT_EQ(identity_of(cookie)->facts().roles, std::vector<std::string>{"admin"});
+}
+
 // Errors.
 
 TEST_F(SessionAuthenticatorTest, NeverReadsAnErrorAsNo) {

@@ -1,6 +1,7 @@
 // Idle and absolute ends, touches, and what is served while the store is away.
 #include "authenticate/session_authenticator.hpp"
 
+#include "support/identity_builder.hpp"
 #include "unit/authenticate/session_bench.hpp"
 
 namespace sallyport::authenticate {
@@ -91,6 +92,26 @@ TEST_F(SessionTimes, ReadsASessionAnewWhenTheWallClockWasSet) {
   EXPECT_EQ(recall(made.text), "alice");
   clock_.advance(30min);
   EXPECT_EQ(recall(made.text), "ask") << "a clock that was set back prolongs nothing";
+}
+
+TEST_F(SessionTimes, G07_NeverOutlivesTheAbsoluteTimeoutWhateverTheWallClockSays) {
+  absolute_timeout_ = 1h;
+  use_settings();
+  test::ManualClock stores_clock;
+  testing::FakeStore store(context_, stores_clock);
+  sessions_.use_store(store);
+  const auto made = keys_->make_session_id();
+  ASSERT_TRUE(run(store.create_session({made.key, "alice", *Json::parse("{}"), idle_timeout_, absolute_timeout_})));
+  ASSERT_EQ(judge(made.text), "alice");
+  clock_.set_forward(-10h);
+  for (auto time = 0min; time < 60min; time += 5min) {
+    EXPECT_EQ(recall(made.text), "alice") << time.count();
+    settle();
+    clock_.advance(5min);
+    stores_clock.advance(5min);
+  }
+  EXPECT_EQ(store.calls("touch_session"), 11U);
+  EXPECT_EQ(recall(made.text), "ask");
 }
 
 TEST_F(SessionTimes, CountsFromTheMomentOfTheQuestion) {
@@ -216,6 +237,39 @@ TEST_F(SessionTimes, DoesNotTouchASessionOfWhichTheStoreHasJustHeard) {
   EXPECT_EQ(recall(cookie), "alice");
   settle();
   EXPECT_EQ(touches(), 1U) << "a minute after the last use that the store knows of";
+}
+
+TEST_F(SessionTimes, DoesNotTakeACappedIdleTimeForAnOldUse) {
+  absolute_timeout_ = 10min;
+  use_settings();
+  const std::string cookie = create();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(judge(cookie), "alice");
+    store_.tell_everything_changed();
+  }
+  settle();
+  EXPECT_EQ(touches(), 0U);
+}
+
+TEST_F(SessionTimes, ATouchThatIsAnsweredLateMovesNoIdleEndBack) {
+  const std::string cookie = create();
+  ASSERT_EQ(judge(cookie), "alice");
+  clock_.advance(2min);
+  store_.hang();
+  ASSERT_EQ(recall(cookie), "alice");
+  settle();
+  ASSERT_EQ(touches(), 1U);
+  store_.pass();
+  clock_.advance(5min);
+  ASSERT_TRUE(run(store_.touch_session(key_, idle_timeout_)));  // another replica's
+  store_.tell_everything_changed();
+  ASSERT_EQ(judge(cookie), "alice");
+  store_.release();
+  settle();
+  store_.fail_with(Fault::unavailable);
+  clock_.advance(30min - 1ms);
+  EXPECT_EQ(recall(cookie), "alice");
+  settle();
 }
 
 TEST_F(SessionTimes, TouchesWhileItsMemoryIsBypassedToo) {
@@ -354,7 +408,7 @@ TEST_F(SessionOutage, N18_AsksAgainWhenTheStoreIsBack) {
   lose_store();
   ASSERT_EQ(judge(cookie), "alice");
   store_.fail_with(std::nullopt);
-  ASSERT_TRUE(run(store_.end_session(key_)));
+  store_.lose_session(key_);
   EXPECT_EQ(judge(cookie), "unknown_session") << "the store's word counts, also while changes are not heard";
   store_.fail_with(Fault::unavailable);
   EXPECT_EQ(judge(cookie), "unavailable") << "and is not forgotten";
@@ -421,6 +475,27 @@ TEST_F(SessionOutage, N18_WhatWasReadWithoutHearingChangesIsWorthNoLongerThanWha
   EXPECT_EQ(judge(cookie), "unavailable");
 }
 
+TEST_F(SessionOutage, N18_WhatWasReadWithoutHearingChangesIsNeverTakenForTrue) {
+  const std::string cookie = create();
+  ASSERT_EQ(judge(cookie), "alice");
+  store_.tell_everything_changed();
+  store_.hear(false);
+  ASSERT_EQ(judge(cookie), "alice");
+  store_.hear(true);
+  EXPECT_EQ(recall(cookie), "ask");
+}
+
+TEST_F(SessionOutage, N18_ServesNothingThatAReloadReadsOtherwise) {
+  const std::string cookie = create();
+  ASSERT_EQ(judge(cookie), "alice");
+  lose_store();
+  use_settings();
+  EXPECT_EQ(judge(cookie), "alice");
+  issuer_ = "https://other.example";
+  use_settings();
+  EXPECT_EQ(judge(cookie), "unavailable");
+}
+
 TEST_F(SessionOutage, N18_ForgetsAnEpochThatIsLongPast) {
   const std::string cookie = create();
   ASSERT_EQ(judge(cookie), "alice");
@@ -471,6 +546,22 @@ TEST_F(StillStands, AsksTheStoreWhenMemoryDoesNotKnow) {
   EXPECT_TRUE(stands(identity));
   store_.remove_session(key_);
   EXPECT_FALSE(stands(identity));
+}
+
+TEST_F(StillStands, AsksTheStoreWhileChangesAreNotHeard) {
+  const IdentityPtr identity = identity_of(create());
+  store_.lose_session(key_);
+  EXPECT_TRUE(stands(identity)) << "nobody was told";
+  store_.hear(false);
+  EXPECT_FALSE(stands(identity));
+}
+
+TEST_F(StillStands, IsNotForWhatIsNoSession) {
+  const IdentityPtr token = testing::IdentityBuilder().subject("alice").build();
+  store_.flush();
+  EXPECT_TRUE(stands(token)) << "a token needs no session";
+  const IdentityPtr nameless = testing::IdentityBuilder().method(identity::AuthMethod::session).build();
+  EXPECT_FALSE(stands(nameless)) << "a session that cannot be asked for";
 }
 
 TEST_F(StillStands, EndsWithTheSession) {
