@@ -49,6 +49,7 @@ void RedisChannel::stop() {
   backoff_timer_.cancel();
   beat_timer_.cancel();
   if (connection_) connection_->close(Fault::closed, "redis: the gateway ends");
+  connection_.reset();
 }
 
 std::string RedisChannel::trouble() const {
