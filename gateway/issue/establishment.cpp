@@ -61,7 +61,8 @@ Result<Principal> principal_of(std::string subject, const JsonObject& stated, Wa
   }
   const Result<std::int64_t> time = authentication_time(stated_time, now);
   if (!time) return time.error();
-  claims.emplace_back("auth_time", Json(Json::Value(*time)));
+  const Json auth_time(Json::Value(std::in_place_type<std::int64_t>, *time));
+  claims.emplace_back("auth_time", auth_time);
   return Principal{std::move(subject), Json(Json::Value(std::move(claims)))};
 }
 
