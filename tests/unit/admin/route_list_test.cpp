@@ -13,6 +13,8 @@ pipeline::Route route(std::string name, std::optional<std::string> host, std::st
                         .credentials = {},
                         .policy = {access, std::nullopt},
                         .outbound = {},
+                        .csrf = {},
+                        .establish = pipeline::Establish::nothing,
                         .upstream = 1};
   if (host) route.match.host = *route::HostPattern::parse(*host);
   return route;
@@ -24,7 +26,11 @@ pipeline::Snapshot snapshot_without_routes() {
           .owned_names = identity::OwnedNames({}),
           .issuers = {},
           .upstream_names = {"web", "orders"},
-          .any_credential = {}};
+          .any_credential = {},
+          .sessions = std::make_shared<authenticate::SessionSettings>(),
+          .edge = nullptr,
+          .our_cookies = {},
+          .revocation_times = {}};
 }
 
 TEST(RouteList, IsEmptyWithoutRoutes) { EXPECT_EQ(route_list(snapshot_without_routes()), "[]"); }
