@@ -233,7 +233,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
                                       .add = add,
                                       .our_cookies = road.snapshot->our_cookies,
                                       .interceptor = establisher.get(),
-                                      .interruption = &interruption};
+                                      .interruption = live ? &interruption : nullptr};
   const upstream::ForwardResult result = co_await upstream.forward(std::get<identity::OutboundRequest>(built), exchange, policy);
   record.upstream = upstream.settings().name;
   record.server = result.server;
