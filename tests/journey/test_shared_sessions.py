@@ -104,7 +104,7 @@ class SharedSessions(SessionCase):
                 self.redis.restore({key: whole})
         for name, value in {"a list": ("RPUSH", key, "x"), "a number": ("SET", key, "1"), "empty": ("SET", key, ""),
                             "a set": ("SADD", key, "x"), "half a document": ("SET", key, '{"sub":"wh'), "an object": ("SET", key, "{}"),
-                            "a hash": ("HSET", key, "sub", "x"), "64 MiB": ("SET", key, b"x" * (64 << 20))}.items():
+                            "a hash": ("HSET", key, "sub", "x"), "8 MiB": ("SET", key, b"x" * (8 << 20))}.items():
             self.redis.command("DEL", key)
             self.redis.command(*value)
             time.sleep(0.02)
