@@ -112,7 +112,7 @@ tour_of_tokens() {
     "$(refresh $first)"
   ask "Again at once, because the answer may have been lost: the same successor" 200 "=refresh_token $second" -- \
     "$(refresh $first)"
-  pause 2.5 "the window in which a lost answer may be asked for again is two seconds here"
+  pause 5.5 "the window in which a lost answer may be asked for again is five seconds here"
   ask "After that it is theft" 400 '+invalid_grant' -- \
     "$(refresh $first)"
   ask "So the thief's and the owner's tokens end alike" 400 '+invalid_grant' -- \
