@@ -21,15 +21,11 @@ class SignIn(SessionCase):
         cls.accounts_port = free_port()
         cls.accounts = subprocess.Popen(["python3", str(REPOSITORY / "deploy/demo/accounts_service.py"), "--port", str(cls.accounts_port)],
                                         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
+        cls.addClassCleanup(cls.accounts.wait)
+        cls.addClassCleanup(cls.accounts.terminate)
         configuration["upstreams"].append({"name": "accounts", "servers": [{"url": f"http://127.0.0.1:{cls.accounts_port}"}]})
         policies["routes"].append({"name": "form", "match": {"path": "/accounts/login", "methods": ["GET", "POST"]}, "access": "public",
                                    "upstream": "accounts", "establish": "session", "rewrite": {"strip_prefix": "/accounts"}})
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.accounts.terminate()
-        cls.accounts.wait()
-        super().tearDownClass()
 
     def test_a_form_and_a_password_become_a_session(self):
         browser = self.browser(tls=True)

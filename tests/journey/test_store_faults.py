@@ -175,13 +175,9 @@ class NotThere(StoreCase):
     @classmethod
     def setUpClass(cls):
         cls.late = RedisServer()
+        cls.addClassCleanup(cls.late.close)
         cls.late.kill()
         super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.late.close()
 
     @classmethod
     def change(cls, stand, configuration, policies):
@@ -211,12 +207,8 @@ class SlowStore(StoreCase):
     def change(cls, stand, configuration, policies):
         super().change(stand, configuration, policies)
         cls.line = SlowLine(("127.0.0.1", cls.redis.port))
+        cls.addClassCleanup(cls.line.close)
         configuration["store"]["redis"]["url"] = f"redis://127.0.0.1:{cls.line.port}/0"
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.line.close()
 
     def test_N04_delays_are_borne_up_to_the_deadline_and_no_further(self):
         cookies = [self.sign_in("slow").session for _ in range(8)]
