@@ -231,10 +231,11 @@ TEST_F(Http1SessionTest, K18_NeverResetsAnAnswerAwayOverBytesThatNobodyReads) {
   start();
   SocketClient client(port_);
   // The head fills the first read to the last byte: what follows stays in the kernel.
-  const std::string bare = get("/one", "Connection: close\r\nX: \r\n");
-  client.send(get("/one", "Connection: close\r\nX: " + std::string(4096 - bare.size(), 'x') + "\r\n") + "\r\n");
-  EXPECT_TRUE(client.read_to_end().ends_with("/one:"));
-  EXPECT_TRUE(client.closed()) << "the answer must not be lost to a reset";
+  const std::string bare = get("/large", "Connection: close\r\nX: \r\n");
+  client.send(get("/large", "Connection: close\r\nX: " + std::string(4096 - bare.size(), 'x') + "\r\n") + "\r\n");
+  // Most of it is still in the server's kernel when the connection closes.
+  EXPECT_GT(client.read_to_end().size(), 1'000'000U);
+  EXPECT_TRUE(client.closed());
 }
 
 TEST_F(Http1SessionTest, K14_FramesTheBodyOfAGet) {

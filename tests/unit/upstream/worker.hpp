@@ -100,12 +100,12 @@ class Worker {
   }
 
   // From a script's thread: returns when the worker has dealt with all that had arrived before. Events need a few rounds of the
-  // io_context to come through, so that a handler goes round as often.
-  void settle() {
+  // io_context to come through, so that a handler goes round as often. False when the worker does not come to it.
+  bool settle() {
     auto settled = std::make_shared<std::promise<void>>();
     std::future<void> done = settled->get_future();
     go_round(8, std::move(settled));
-    done.wait_for(std::chrono::seconds(10));
+    return done.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
   }
 
   upstream::Upstream& upstream() { return *upstream_; }
