@@ -11,18 +11,10 @@ using identity::Refused;
 
 // Whether the plan looks for our own access token in a cookie: only there a refresh cookie may stand in for it.
 bool takes_edge_cookie(const CredentialPlan& plan) {
-  std::uint64_t looked_at = 0;
-  for (const CredentialPlan::Step& step : plan.steps) looked_at |= step.places;
-  const auto is_looked_at = [&](const TokenPlace& place) {
-    const auto known = std::find(plan.token_places.begin(), plan.token_places.end(), place);
-    const auto index = static_cast<std::size_t>(known - plan.token_places.begin());
-    return known != plan.token_places.end() && index < kTokenPlacesMax && (looked_at >> index & 1U) != 0;
-  };
-  return std::any_of(plan.issuers.begin(), plan.issuers.end(), [&](const IssuerPtr& issuer) {
+  return std::any_of(plan.issuers.begin(), plan.issuers.end(), [](const IssuerPtr& issuer) {
     const std::vector<TokenPlace>& taken = issuer->settings.token_from;
-    return issuer->is_edge && std::any_of(taken.begin(), taken.end(), [&](const TokenPlace& place) {
-             return place.kind == TokenPlace::Kind::cookie && is_looked_at(place);
-           });
+    return issuer->is_edge &&
+           std::any_of(taken.begin(), taken.end(), [](const TokenPlace& place) { return place.kind == TokenPlace::Kind::cookie; });
   });
 }
 

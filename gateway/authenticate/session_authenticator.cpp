@@ -341,7 +341,7 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
   const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
   const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
   // What could not hear of a change may still replace what is older, which an outage can make useful, and is worth no more than that.
-  const bool replaces_older = older != nullptr && !flight.changed && older->as_of <= session.as_of;
+  const bool replaces_older = older != nullptr && older->as_of <= session.as_of;
   // What is not remembered cannot learn that its idle end moved.
   if (!is_true) facts.expires_at -= session.absolute_end - session.end;
   session.kind = flight.subject.kind;

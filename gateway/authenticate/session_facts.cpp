@@ -13,7 +13,6 @@ using identity::RefusalReason;
 using identity::Refused;
 
 constexpr std::size_t kForeignIdCharsMax = 200;
-constexpr std::size_t kForeignCookieCharsMax = 1024;  // the id and its signature, every character percent-encoded
 
 Refused refuse(RefusalReason reason, std::string detail) { return Refused{reason, std::move(detail)}; }
 
@@ -185,7 +184,6 @@ std::variant<IdentityFacts, Refused> facts_of(const store::ForeignSession& sessi
 }
 
 std::optional<std::string> open_foreign_cookie(std::string_view value, const ForeignSessions& settings) {
-  if (value.size() > kForeignCookieCharsMax) return std::nullopt;
   const std::optional<std::string> decoded = percent_decode(value);
   if (!decoded || !decoded->starts_with("s:")) return std::nullopt;
   const std::string_view text = std::string_view(*decoded).substr(2);

@@ -334,6 +334,13 @@ TEST(ForeignCookie, G02_HoldsAnIdThatIsFitForAKey) {
   EXPECT_EQ(open(std::string(201, 'x')), std::nullopt);
 }
 
+TEST(ForeignCookie, KeepsNoPercentThatEncodesNothing) {
+  for (const char* id : {"a%zz", "a%4", "a%", "%%41", "a%4x"}) {
+    EXPECT_EQ(open_foreign_cookie("s:" + sign(id, "keyboard cat"), foreign()), std::nullopt) << id;
+    EXPECT_EQ(open_foreign_cookie(encode("s:" + sign(id, "keyboard cat")), foreign()), id) << "said properly";
+  }
+}
+
 TEST(ForeignCookie, IsBounded) {
   EXPECT_EQ(open_foreign_cookie(std::string(16 * 1024, 'x'), foreign()), std::nullopt);
   EXPECT_EQ(open_foreign_cookie("s:" + std::string(16 * 1024, '%'), foreign()), std::nullopt);

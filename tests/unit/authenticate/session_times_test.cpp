@@ -459,8 +459,11 @@ TEST_F(SessionOutage, N18_ServesWhatTheStoreSaidLastWhileItCouldBeAsked) {
   const std::string cookie = create("alice", R"({"roles":["admin"]})");
   ASSERT_EQ(judge(cookie), "alice");
   store_.hear(false);  // the channel first
-  store_.set_claims(key_, *Json::parse(R"({"roles":["user"]})"));
+  store_.lose_session(key_);
+  ASSERT_TRUE(run(store_.create_session({key_, "alice", *Json::parse(R"({"roles":["user"]})"), idle_timeout_, absolute_timeout_})));
   ASSERT_EQ(identity_of(cookie)->facts().roles, std::vector<std::string>{"user"});
+  store_.fail_with(Fault::unavailable);
+  EXPECT_EQ(identity_of(cookie)->facts().roles, std::vector<std::string>{"user"});
 }
 
 TEST_F(SessionOutage, N18_WhatWasReadWithoutHearingChangesIsWorthNoLongerThanWhatItReplaces) {

@@ -209,6 +209,10 @@ TEST(TagKeys, BindsNoCsrfTokenToNobody) {
   EXPECT_THROW((void)keys.csrf_token(""), std::invalid_argument);
   // What HMAC makes of the empty text, if somebody found it, would be good for everybody without a binding.
   EXPECT_FALSE(keys.is_csrf_token("", ""));
+  const auto text = [](const Sha256& digest) { return std::string(digest.begin(), digest.end()); };
+  const Secret derived(text(hmac_sha256(Secret(std::string(32, 'a')), "sallyport csrf token")));
+  ASSERT_EQ(base64url_encode(text(hmac_sha256(derived, "x"))), keys.csrf_token("x"));
+  EXPECT_FALSE(keys.is_csrf_token(base64url_encode(text(hmac_sha256(derived, ""))), ""));
 }
 
 }  // namespace
