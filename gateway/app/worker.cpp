@@ -128,6 +128,7 @@ Task<observe::WorkerMetrics> Worker::copy_metrics() {
   metrics_.token_cache_hits = token_cache_.hits();
   metrics_.token_cache_misses = token_cache_.misses();
   metrics_.token_cache_entries = token_cache_.entries();
+  metrics_.live_exchanges = static_cast<std::int64_t>(live_exchanges_.size());
   co_return metrics_;
 }
 

@@ -237,7 +237,8 @@ std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) 
   for (const auto& [result, count] : sum.refreshes_) refreshes.push_back(counter({{"result", result}}, count));
   auto& revocations = families.add("sallyport_revocations_total", "Revocations asked for here, by kind", MetricType::Counter);
   for (const auto& [kind, count] : sum.revocations_) revocations.push_back(counter({{"kind", kind}}, count));
-  families.add("sallyport_live_exchanges", "Requests under way", MetricType::Gauge, gauge({}, static_cast<double>(sum.live_exchanges)));
+  families.add("sallyport_live_exchanges", "Requests of verified callers under way", MetricType::Gauge,
+               gauge({}, static_cast<double>(sum.live_exchanges)));
   return families.text();
 }
 

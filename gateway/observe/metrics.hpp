@@ -49,7 +49,7 @@ class WorkerMetrics {
   std::uint64_t session_cache_hits = 0;
   std::uint64_t session_cache_misses = 0;
   std::uint64_t session_cache_invalidations = 0;
-  std::int64_t live_exchanges = 0;  // requests under way now
+  std::int64_t live_exchanges = 0;  // requests of verified callers under way now
 
   void add(const WorkerMetrics& other);
 

@@ -55,20 +55,19 @@ Task<Progress> Forwarding::intercept() {
     co_return Progress::failed;
   }
   if (relays) co_return Progress::done;
-  withhold();
+  co_await withhold();
   co_return Progress::failed;
 }
 
-void Forwarding::withhold() {
+Task<void> Forwarding::withhold() {
   // Nobody reads the rest of the request's body any more (K29).
   if (is_early_) exchange_.close_after();
   start_decoding();
   work_->input.consume(head_bytes_);
-  std::string_view piece;
-  Progress progress = next_piece(piece);
-  while (progress == Progress::more && !piece.empty()) progress = next_piece(piece);
+  const bool is_clean = co_await drop_body();
+  if (is_interrupted_) co_return;  // fail() has said so
   // Broken framing of what nobody wants is no reason to take back what the interceptor has done.
-  if (progress == Progress::done) {
+  if (is_clean) {
     complete();
   } else if (stream_) {
     stream_->abort();
@@ -76,6 +75,26 @@ void Forwarding::withhold() {
   }
   result_.status = ForwardStatus::withheld;
   result_.detail = {};
+}
+
+Task<bool> Forwarding::drop_body() {
+  std::size_t dropped = 0;
+  stream_->expire_after(kDropTimeMax);
+  for (;;) {
+    std::string_view piece;
+    Progress progress = next_piece(piece);
+    while (progress == Progress::more && !piece.empty()) {
+      dropped += piece.size();
+      progress = next_piece(piece);
+    }
+    if (progress == Progress::done) stream_->never_expire();
+    if (progress != Progress::more) co_return progress == Progress::done;
+    if (is_early_ || dropped > kDropBytesMax) co_return false;
+    const std::span<char> room = body_room();
+    const transport::IoResult read = co_await stream_->read_some(room);
+    progress = take_body_bytes(read, room.size());
+    if (progress != Progress::more) co_return progress == Progress::done;
+  }
 }
 
 void Forwarding::interrupt() noexcept {

@@ -70,6 +70,8 @@ class Forwarding {
   [[nodiscard]] const ForwardResult& result() const noexcept { return result_; }
 
  private:
+  static constexpr std::size_t kDropBytesMax = 64 * 1024;
+  static constexpr std::chrono::milliseconds kDropTimeMax{250};  // of which the client hears nothing
   static constexpr std::size_t kTurnBytes = 256 * 1024;
   static constexpr std::size_t kStepBytes = 4 * 1024;  // what a step counts for at least: a small one costs its system calls too
 
@@ -114,8 +116,10 @@ class Forwarding {
   void start_decoding();
   // The answer's fields as they go downstream.
   void gather_fields();
-  // The interceptor keeps the answer: the connection is kept for others only when all of it is here already.
-  void withhold();
+  // The interceptor keeps the answer.
+  [[nodiscard]] Task<void> withhold();
+  // Reads the answer's body past, when it is small and comes soon. True: all of it, and the connection can be kept for others.
+  [[nodiscard]] Task<bool> drop_body();
   [[nodiscard]] http::AnswerBody answer_body() const noexcept;
   [[nodiscard]] http::Framing answer_framing() const noexcept;
   [[nodiscard]] bool is_reusable() const noexcept;

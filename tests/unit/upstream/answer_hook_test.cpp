@@ -193,6 +193,63 @@ TEST(AnswerHook, AWithheldAnswerSendsNothingAndKeepsACleanConnection) {
   EXPECT_EQ(next.written, "ok") << "nothing of a withheld answer may be left for the next request";
 }
 
+TEST(AnswerHook, AWithheldAnswerWaitsALittleForItsBody) {
+  Worker* worker = nullptr;
+  ScriptedUpstream server({[&](Peer& peer) {
+    while (!peer.read_head().empty()) {
+      peer.write("HTTP/1.1 200 OK\r\nX-Auth-Establish: e30\r\nContent-Length: 20000\r\n\r\n");
+      worker->settle();
+      peer.write(std::string(10'000, 'a'));
+      worker->settle();
+      peer.write(std::string(10'000, 'b'));
+    }
+  }});
+  Worker owned(server);
+  worker = &owned;
+  for (int i = 0; i < 3; ++i) {
+    Interceptor interceptor(false);
+    FakeExchange exchange;
+    auto pending = owned.begin(exchange, [&](AnswerPolicy& policy) { policy.interceptor = &interceptor; });
+    EXPECT_EQ(owned.finish(*pending).status, ForwardStatus::withheld);
+    EXPECT_EQ(owned.upstream().idle_connections(), 1U);
+  }
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(AnswerHook, AWithheldAnswerDoesNotWaitForAnEndlessBody) {
+  ScriptedUpstream server({[](Peer& peer) {
+    peer.read_head();
+    peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    while (peer.write("400\r\n" + std::string(1024, 'x') + "\r\n")) {
+    }
+  }});
+  Worker worker(server);
+  Interceptor interceptor(false);
+  FakeExchange exchange;
+  auto pending = worker.begin(exchange, [&](AnswerPolicy& policy) { policy.interceptor = &interceptor; });
+  EXPECT_EQ(worker.finish(*pending).status, ForwardStatus::withheld);
+  EXPECT_EQ(worker.upstream().idle_connections(), 0U);
+}
+
+TEST(Interruption, WhileAWithheldAnswerIsReadPast) {
+  ScriptedUpstream server({[](Peer& peer) {
+    peer.read_head();
+    peer.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    peer.read_to_end();
+  }});
+  Worker worker(server);
+  Interruption interruption;
+  Interceptor interceptor(false);
+  interceptor.during = [&] { boost::asio::post(worker.context(), [&] { interruption.fire(); }); };
+  FakeExchange exchange;
+  auto pending = worker.begin(exchange, [&](AnswerPolicy& policy) {
+    policy.interceptor = &interceptor;
+    policy.interruption = &interruption;
+  });
+  EXPECT_EQ(worker.finish(*pending).status, ForwardStatus::client_gone);
+  EXPECT_TRUE(exchange.aborted);
+}
+
 TEST(AnswerHook, AWithheldAnswerWithABodyOnItsWayClosesTheConnection) {
   for (const std::string body : {"Content-Length: 100000\r\n\r\nbegun", "Transfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n",
                                  "Transfer-Encoding: chunked\r\n\r\nbroken", "\r\nuntil close"}) {
