@@ -1,4 +1,4 @@
-// What every kind of store promises. The cases are in store_contract_test.cpp; each kind says in its own test how it is opened:
+// What every kind of store promises. The cases are in store_contract_*_test.cpp; each kind says in its own test how it is opened:
 //
 //   INSTANTIATE_TEST_SUITE_P(Redis, StoreContract, testing::Values(KindOfStore{"redis", &make_redis_kind}), name_of_kind);
 #pragma once
@@ -240,6 +240,8 @@ class StoreProcess {
 
 class StoreContract : public testing::TestWithParam<KindOfStore> {
  protected:
+  static constexpr std::chrono::milliseconds kMillisecond{1};
+
   void SetUp() override {
     kind_ = GetParam().make();
     start();
