@@ -113,10 +113,7 @@ Task<Result<void>> Establisher::issue(issue::Principal principal) {
     Result<void> ended = co_await end_previous();
     done = std::move(ended);
   }
-  if (!done) {
-    cookies_ = std::move(before);
-    answer_.reset();
-  }
+  if (!done) cookies_ = std::move(before);
   co_return done;
 }
 

@@ -1,7 +1,7 @@
 // A pipeline before an upstream that answers as the test says.
 #pragma once
 
-#include <functional>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,9 +19,22 @@ namespace sallyport::pipeline {
 // Answers every request alike and keeps their heads. Its connections are threads' of their own.
 class RecordingUpstream {
  public:
+  ~RecordingUpstream() { hang_up(); }
+
   void answer_with(std::string text) {
     const std::lock_guard lock(mutex_);
     answer_ = std::move(text);
+  }
+  // The next answer is the last of its connection, which stays open until hang_up().
+  void hold_after(std::string text) {
+    const std::lock_guard lock(mutex_);
+    answer_ = std::move(text);
+    holds_ = true;
+  }
+  void hang_up() {
+    const std::lock_guard lock(mutex_);
+    holds_ = false;
+    released_.notify_all();
   }
   [[nodiscard]] std::vector<std::string> heads() const {
     const std::lock_guard lock(mutex_);
@@ -38,18 +51,23 @@ class RecordingUpstream {
     for (;;) {
       const std::string head = peer.read_head();
       if (head.empty()) return;
-      std::string answer;
-      {
-        const std::lock_guard lock(mutex_);
-        heads_.push_back(head);
-        answer = answer_;
-      }
+      std::unique_lock lock(mutex_);
+      heads_.push_back(head);
+      const std::string answer = answer_;
+      const bool is_last = holds_;
+      lock.unlock();
       if (!peer.write(answer)) return;
+      if (!is_last) continue;
+      lock.lock();
+      released_.wait(lock, [this] { return !holds_; });
+      return;
     }
   }
 
   mutable std::mutex mutex_;
+  std::condition_variable released_;
   std::string answer_ = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  bool holds_ = false;
   std::vector<std::string> heads_;
   testing::ScriptedUpstream server_{{[this](testing::Peer& peer) { serve(peer); }}};
 };

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+#include <new>
+
 #include "gateway.hpp"
 #include "support/allocations.hpp"
 #include "support/identity_builder.hpp"
@@ -45,6 +48,12 @@ class LiveExchangesTest : public ::testing::Test {
   identity::IdentityPtr session_identity(const std::string& cookie) {
     auto settings = std::make_shared<const authenticate::SessionSettings>();
     const identity::AuthOutcome outcome = worker_.run(worker_.sessions.ask_own(cookie, settings));
+    return std::get<identity::IdentityPtr>(outcome);
+  }
+
+  identity::IdentityPtr token_identity(const issue::EdgeKeysPtr& edge, const issue::TokenPair& pair) {
+    const auto plan = authenticate::make_default_plan({edge->issuer()}, std::make_shared<authenticate::SessionSettings>());
+    const identity::AuthOutcome outcome = worker_.tokens.authenticate({pair.access, 1, false}, plan, worker_.clock.wall_now());
     return std::get<identity::IdentityPtr>(outcome);
   }
 
@@ -111,6 +120,16 @@ TEST_F(LiveExchangesTest, EndsThoseWhoseSessionOrFamilyIsRevoked) {
   look(1);
   EXPECT_TRUE(by_session.ended());
   EXPECT_FALSE(other.ended());
+
+  const issue::EdgeKeysPtr edge = testing::test_edge_keys();
+  const Long by_token(worker_, token_identity(edge, *worker_.issue_tokens(edge)));
+  const issue::TokenPairPtr pair = worker_.issue_tokens(edge);
+  const Long by_other_token(worker_, token_identity(edge, *pair));
+  look();
+  revoke(store::Revocation::Kind::family, pair->family);
+  look(1);
+  EXPECT_TRUE(by_other_token.ended());
+  EXPECT_FALSE(by_token.ended());
 }
 
 TEST_F(LiveExchangesTest, EndsThoseWhoseSessionIsGoneWithoutARevocation) {
@@ -167,8 +186,8 @@ TEST_F(LiveExchangesTest, AsksAboutASessionOnceAtATime) {
 
 TEST_F(LiveExchangesTest, SurvivesEntriesThatLeaveWhileTheyAreLookedThrough) {
   // Newest first: ending the newest removes the next one, at which the walk stands already.
-  auto next = std::make_unique<Long>(worker_, jwt());
   const Long last(worker_, IdentityBuilder().expires_at(testing::kNow).build());
+  auto next = std::make_unique<Long>(worker_, jwt());
   struct Both {
     std::unique_ptr<Long>* next;
   } both{&next};
@@ -182,15 +201,19 @@ TEST_F(LiveExchangesTest, SurvivesEntriesThatLeaveWhileTheyAreLookedThrough) {
 }
 
 TEST_F(LiveExchangesTest, EntriesMayOutliveTheList) {
-  auto list =
-      std::make_unique<LiveExchanges>(LiveExchanges::Surroundings{worker_.revocations, worker_.sessions, worker_.clock, worker_.tasks});
+  // In storage of the test's own, so that a late touch can be seen.
+  alignas(LiveExchanges) std::array<unsigned char, sizeof(LiveExchanges)> storage{};
+  auto* list = new (storage.data()) LiveExchanges({worker_.revocations, worker_.sessions, worker_.clock, worker_.tasks});
   upstream::Interruption one;
   upstream::Interruption two;
   auto first = std::make_unique<LiveExchanges::Entry>(*list, jwt(), one);
   auto second = std::make_unique<LiveExchanges::Entry>(*list, jwt(), two);
-  list.reset();
+  list->~LiveExchanges();
+  storage.fill(0xEE);
+  const auto untouched = storage;
   first.reset();
   second.reset();
+  EXPECT_EQ(storage, untouched);
   EXPECT_FALSE(one.fired());
 }
 
@@ -204,35 +227,58 @@ TEST_F(LiveExchangesTest, AllocatesNothingForAnExchange) {
 }
 
 // The whole road: a long answer of a session that is revoked.
-class LongAnswerTest : public GatewayTest {};
+class LongAnswerTest : public GatewayTest {
+ protected:
+  LongAnswerTest() { upstream_.hold_after("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun"); }
+
+  template <class Condition>
+  void run_until(Condition condition) {
+    while (!condition() && worker_.context.run_one() != 0) {
+    }
+  }
+  // Returns when the answer has begun; its body never comes whole.
+  void begin(test::FakeExchange& exchange) {
+    open();
+    boost::asio::co_spawn(worker_.context, pipeline_.handle(exchange), [this](std::exception_ptr) { done_ = true; });
+    worker_.context.restart();
+    run_until([&] { return !exchange.body().empty(); });
+  }
+  void revoke_alice() {
+    worker_.clock.advance(10ms);
+    bool revoked = false;
+    boost::asio::co_spawn(worker_.context, worker_.revoker.revoke_subject("alice"),
+                          [&](std::exception_ptr, Result<void> result) { revoked = bool(result); });
+    run_until([&] { return revoked; });
+  }
+
+  bool done_ = false;
+};
 
 TEST_F(LongAnswerTest, G08_EndsWithItsSession) {
-  // The body never comes whole.
-  upstream_.answer_with("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
-  const std::string cookie = worker_.sign_in();
-  open();
-  test::FakeExchange exchange(request("GET", "/api/x", {session_cookie(cookie)}));
-  bool done = false;
-  boost::asio::co_spawn(worker_.context, pipeline_.handle(exchange), [&](std::exception_ptr) { done = true; });
-  worker_.context.restart();
-  while (exchange.body().empty() && worker_.context.run_one() != 0) {
-  }
+  test::FakeExchange exchange(request("GET", "/api/x", {session_cookie(worker_.sign_in())}));
+  begin(exchange);
   EXPECT_EQ(worker_.live.size(), 1U);
   worker_.live.look_through();
   EXPECT_FALSE(exchange.aborted());
-  worker_.clock.advance(10ms);
-  bool revoked = false;
-  boost::asio::co_spawn(worker_.context, worker_.revoker.revoke_subject("alice"),
-                        [&](std::exception_ptr, Result<void> result) { revoked = bool(result); });
-  while (!revoked && worker_.context.run_one() != 0) {
-  }
+  revoke_alice();
   worker_.live.look_through();
-  while (!done && worker_.context.run_one() != 0) {
-  }
+  run_until([&] { return done_; });
   EXPECT_TRUE(exchange.aborted());
   EXPECT_FALSE(exchange.finished());
   EXPECT_EQ(worker_.live.size(), 0U);
   EXPECT_THAT(access_.text(), ::testing::HasSubstr(R"("reason":"caller_ended")"));
+}
+
+TEST_F(LongAnswerTest, OfASignInDoesNotEndWithTheSessionThatItReplaces) {
+  upstream_.hold_after("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n" + establishment(R"({"sub":"alice"})") + "\r\nbegun");
+  test::FakeExchange exchange(request("POST", "/step-up", {session_cookie(worker_.sign_in()), same_origin()}));
+  begin(exchange);
+  EXPECT_EQ(worker_.store.calls("end_session"), 1U);
+  worker_.clock.advance(10ms);
+  worker_.live.look_through();
+  EXPECT_FALSE(exchange.aborted());
+  upstream_.hang_up();
+  run_until([&] { return done_; });
 }
 
 }  // namespace

@@ -236,6 +236,14 @@ TEST_F(LogoutTest, N02_AStoreThatIsAwayIs503AndClearsNothing) {
   expect_farewell(click_logout({session}));
 }
 
+TEST_F(LogoutTest, ARevocationThatCouldNotBeKeptIs503) {
+  worker_.store.fail_with(Fault::unavailable);
+  const std::string foreign = bearer(testing::good_token(authenticate::Algorithm::es256));
+  const auto exchange = logout({foreign}, "?everywhere=true");
+  EXPECT_EQ(exchange.status(), 503) << "nothing else of this caller would have shown it";
+  EXPECT_EQ(count_cookies_set(exchange), 0U);
+}
+
 TEST_F(LogoutTest, WithoutKeysNoCookieCanBeReadWhichIs503) {
   const std::string session = session_cookie(worker_.sign_in());
   const issue::TokenPairPtr pair = worker_.issue_tokens(edge_);

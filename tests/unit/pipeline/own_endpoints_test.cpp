@@ -96,6 +96,8 @@ TEST_F(OwnEndpointsTest, B17_RefusesTwoAuthorizationFields) {
     EXPECT_EQ(post(path, {bearer(pair->access), bearer(pair->access)}).status(), 400) << path;
   }
   EXPECT_EQ(get("/.gateway/session", {bearer(pair->access), bearer(pair->access)}).status(), 400);
+  EXPECT_EQ(post("/.gateway/refresh", {bearer(pair->access), bearer(pair->access), std::string(kForm)}, form(pair->refresh)).status(), 400);
+  EXPECT_EQ(worker_.store.calls("rotate_family"), 0U);
 }
 
 TEST_F(OwnEndpointsTest, HasNoTokenEndpointsWithoutTokens) {

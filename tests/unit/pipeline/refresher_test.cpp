@@ -87,6 +87,14 @@ TEST_F(RefresherTest, AClaimThatIsRefusedDoesNotCostTheNewCookies) {
   EXPECT_FALSE(value_set(exchange, "__Host-refresh").empty());
 }
 
+TEST_F(RefresherTest, ALoopDoesNotCostTheNewCookies) {
+  std::vector<std::string> fields(20, "Via: 1.1 sallyport");
+  fields.push_back(both(*pair_));
+  const auto exchange = get("/api/x", fields);
+  EXPECT_EQ(exchange.status(), 508);
+  EXPECT_FALSE(value_set(exchange, "__Host-refresh").empty());
+}
+
 TEST_F(RefresherTest, F14_ACrossSiteRequestNeverSpendsAnything) {
   const auto refused = post("/api/x", {both(*pair_), cross_site()});
   EXPECT_EQ(refused.status(), 403);
