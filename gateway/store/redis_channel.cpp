@@ -121,7 +121,7 @@ Task<Result<void>> RedisChannel::open(std::shared_ptr<RedisChannel> self, std::s
   }
   self->list_was_full_ = false;
   std::string position = std::to_string(from);
-  const std::string stream = self->setup_->revocations_name();
+  const std::string stream = self->setup_->revocations_stream();
   const std::string count = std::to_string(kPage);
   for (;;) {
     std::shared_ptr<PendingReply> asked = connection->send({"XRANGE", stream, position, "+", "COUNT", count});
@@ -139,7 +139,8 @@ Task<Result<void>> RedisChannel::open(std::shared_ptr<RedisChannel> self, std::s
 
 Task<Result<void>> RedisChannel::subscribe(std::shared_ptr<RedisChannel> self, std::shared_ptr<RedisConnection> connection,
                                            std::string from) {
-  const std::string name = self->setup_->revocations_name();
+  const std::string stream = self->setup_->revocations_stream();
+  const std::string channel = self->setup_->revocations_channel();
   self->connection_ = connection;  // messages may follow the transaction's answer at once
   connection->on_push([weak = self->weak_from_this(), from = connection.get()](RedisReply push) {
     const std::shared_ptr<RedisChannel> alive = weak.lock();
@@ -147,8 +148,8 @@ Task<Result<void>> RedisChannel::subscribe(std::shared_ptr<RedisChannel> self, s
   });
   const std::string count = std::to_string(kPage);
   std::array<std::shared_ptr<PendingReply>, 4> queued{
-      connection->send({"MULTI"}), connection->send({"XRANGE", name, from, "+", "COUNT", count}),
-      connection->send({"SUBSCRIBE", kInvalidations}), connection->send({"SUBSCRIBE", name})};
+      connection->send({"MULTI"}), connection->send({"XRANGE", stream, from, "+", "COUNT", count}),
+      connection->send({"SUBSCRIBE", kInvalidations}), connection->send({"SUBSCRIBE", channel})};
   std::shared_ptr<PendingReply> executed = connection->send({"EXEC"});
   for (std::shared_ptr<PendingReply>& step : queued) {
     const Result<RedisReply> reply = co_await RedisConnection::reply_to(connection, step);
@@ -236,7 +237,7 @@ void RedisChannel::heard(RedisReply push) {
   if (parts.size() == 3 && parts[0].text == "message") {
     if (parts[1].text == kInvalidations) {
       if (heard_invalidation(parts[2])) return;
-    } else if (parts[1].text == setup_->revocations_name() && parts[2].string() != nullptr) {
+    } else if (parts[1].text == setup_->revocations_channel() && parts[2].string() != nullptr) {
       return heard_revocation(parts[2].text);
     }
   }

@@ -34,7 +34,11 @@ struct RedisSetup {
   [[nodiscard]] std::string key(std::string_view kind, std::string_view name) const {
     return settings.prefix + std::string(kind) + ":{" + std::string(name) + "}";
   }
-  [[nodiscard]] std::string revocations_name() const { return settings.prefix + "revocations"; }  // of the stream and of the channel
+  [[nodiscard]] std::string revocations_stream() const { return settings.prefix + "revocations"; }
+  // Channels know no databases: those of databases other than the first carry their number.
+  [[nodiscard]] std::string revocations_channel() const {
+    return revocations_stream() + (settings.database == 0 ? "" : "@" + std::to_string(settings.database));
+  }
 };
 
 // How long to wait before connecting again: doubles from kFirst to kMost, each time somewhere between half of it and all of it, so that a

@@ -176,6 +176,17 @@ Task<void> RedisConnection::watch(std::shared_ptr<RedisConnection> self) {
 }
 
 Task<Result<std::shared_ptr<RedisConnection>>> RedisDialer::dial(std::string client_name, TaskGroup& tasks) {
+  std::string failure;
+  try {
+    Result<std::shared_ptr<RedisConnection>> dialed = co_await attempt(std::move(client_name), tasks);
+    co_return dialed;
+  } catch (const std::exception& exception) {  // the kernel or the memory has no room: whoever dials tries again
+    failure = exception.what();
+  }
+  co_return make_error(Fault::unavailable, "redis: " + failure);
+}
+
+Task<Result<std::shared_ptr<RedisConnection>>> RedisDialer::attempt(std::string client_name, TaskGroup& tasks) {
   const std::chrono::milliseconds patience = std::max(2 * settings_.command_timeout, std::chrono::milliseconds(500));
   // A connector of its own for each attempt: its memory of addresses must not outlive a failover that DNS knows of.
   transport::Connector connector(settings_.host, settings_.port, tls_, settings_.host, context_, wheel_);

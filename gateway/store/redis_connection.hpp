@@ -132,6 +132,7 @@ class RedisDialer {
   [[nodiscard]] Task<Result<std::shared_ptr<RedisConnection>>> dial(std::string client_name, TaskGroup& tasks);
 
  private:
+  [[nodiscard]] Task<Result<std::shared_ptr<RedisConnection>>> attempt(std::string client_name, TaskGroup& tasks);
   [[nodiscard]] Task<Result<void>> introduce(std::shared_ptr<RedisConnection> connection, std::string client_name);
 
   const RedisSettings& settings_;

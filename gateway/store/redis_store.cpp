@@ -264,7 +264,7 @@ Task<Result<Rotation>> rotate_family_in(Client client, Digest key, std::uint64_t
   const std::string handle = handle_of(key);
   Question question =
       about(scripts::kRotateFamily, family_key(*client, handle), handle, std::to_string(presented), text(rules.reuse_window),
-            text(rules.refresh_ttl), client->setup().revocations_name(), text(client->setup().revocations_kept));
+            text(rules.refresh_ttl), client->setup().revocations_channel(), text(client->setup().revocations_kept));
   const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
   if (!answer) co_return changing(answer.error());
   const auto now = number_at(*answer, 1);
@@ -341,7 +341,7 @@ Task<Result<void>> revoke_in(Client client, Revocation revocation) {
     if (at > kTimeMax || at < -kTimeMax) co_return make_error(Fault::malformed, "a revocation with an impossible time");
     before = std::to_string(at);
   }
-  Question question = about(scripts::kRevoke, setup.revocations_name(), setup.revocations_name(), std::string(name(revocation.kind)),
+  Question question = about(scripts::kRevoke, setup.revocations_stream(), setup.revocations_channel(), std::string(name(revocation.kind)),
                             quoted(revocation.value), std::move(before), text(revocation.keep_for), text(setup.revocations_kept));
   const Result<Answer> revoked = co_await RedisClient::ask(client, std::move(question));
   if (!revoked) co_return changing(revoked.error());

@@ -3,7 +3,7 @@
 //   family:{<handle>}         hash: a refresh-token family, gone at its end
 //   subject:{<SHA-256, hex>}  sorted set: "s:<handle>" and "f:<handle>" by their latest end, written before the record that it leads to
 //   secret:{<name>}           string: base64url of a shared secret, with its name
-//   revocations               stream, and the name of the channel that carries the same
+//   revocations               stream, and the name of the channel that carries the same (of database N > 0: revocations@N)
 // What Redis acknowledged is as safe as its own configuration makes it: with `appendonly yes` and `appendfsync always` it survives a crash;
 // a failover may lose what was not replicated (`min-replicas-to-write` bounds that). Lives are counted by Redis' clock alone.
 #pragma once

@@ -18,6 +18,23 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Clock = std::chrono::steady_clock;
 
+// What is promised in time is promised to a gateway with a processor; a test under a sanitizer has less of one.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr auto kRecovery = 10s;
+constexpr auto kGrace = 5000ms;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr auto kRecovery = 10s;
+constexpr auto kGrace = 5000ms;
+#else
+constexpr auto kRecovery = 1s;
+constexpr auto kGrace = 100ms;
+#endif
+#else
+constexpr auto kRecovery = 1s;
+constexpr auto kGrace = 100ms;
+#endif
+
 class RedisFaults : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -56,7 +73,7 @@ TEST_F(RedisFaults, N01_AServerThatIsAwayIsNoReasonNotToStart) {
   EXPECT_NE(process_->trouble(), "");
   EXPECT_TRUE(eventually([&] { return process_->log().find("store_unreachable") != std::string::npos; }));
   server_->start();
-  EXPECT_LT(takes([&] { return process_->hears() && process_->trouble().empty(); }), 1s);
+  EXPECT_LT(takes([&] { return process_->hears() && process_->trouble().empty(); }), kRecovery);
   EXPECT_TRUE(process_->create("a", "alice"));
 }
 
@@ -70,10 +87,10 @@ TEST_F(RedisFaults, N02_WhenItIsKilledNobodyIsAnswered) {
     const auto found = process_->find("a");
     ASSERT_FALSE(found) << "a session that cannot be asked for is not over";
     EXPECT_EQ(found.error().fault, Fault::unavailable);
-    EXPECT_LT(Clock::now() - start, 500ms);
+    EXPECT_LT(Clock::now() - start, 250ms + kGrace);
   }
-  EXPECT_TRUE(eventually([&] { return !process_->hears(); }, 1100ms));
-  EXPECT_NE(process_->trouble(), "");
+  EXPECT_TRUE(eventually([&] { return !process_->hears(); }, kFreshness + kGrace));
+  EXPECT_TRUE(eventually([&] { return !process_->trouble().empty(); }, kFreshness + kGrace));
 }
 
 TEST_F(RedisFaults, N05_ItIsBackWithinASecondAndEverythingIsForgotten) {
@@ -83,8 +100,8 @@ TEST_F(RedisFaults, N05_ItIsBackWithinASecondAndEverythingIsForgotten) {
   server_->kill();
   ASSERT_TRUE(eventually([&] { return !process_->hears() && !process_->find("a"); }));
   server_->start();
-  EXPECT_LT(takes([&] { return process_->find("a").has_value(); }), 1s);
-  EXPECT_LT(takes([&] { return process_->hears(); }), 1s);
+  EXPECT_LT(takes([&] { return process_->find("a").has_value(); }), kRecovery);
+  EXPECT_LT(takes([&] { return process_->hears(); }), kRecovery);
   for (std::size_t i = 0; i < 2; ++i) EXPECT_GE(process_->worker(i).listener_.everything(), 1U) << "before anything is remembered again";
   EXPECT_EQ(process_->trouble(), "");
 }
@@ -113,22 +130,22 @@ TEST_F(RedisFaults, N03_WhenItHangsNothingIsHeardAfterASecondAndCallersDoNotWait
   server_->freeze();
   const auto frozen = Clock::now();
   auto call = process_->worker().begin([](Store& store) { return store.find_session(key_of("a")); });
-  EXPECT_TRUE(eventually([&] { return !process_->hears(); }, 1100ms)) << "nothing remembered is believed any more";
+  EXPECT_TRUE(eventually([&] { return !process_->hears(); }, kFreshness + kGrace)) << "nothing remembered is believed any more";
   const auto found = call.get();
   ASSERT_FALSE(found);
   EXPECT_TRUE(found.error().fault == Fault::timed_out || found.error().fault == Fault::unavailable);
-  EXPECT_TRUE(eventually([&] { return !process_->trouble().empty(); }, 1100ms));
+  EXPECT_TRUE(eventually([&] { return !process_->trouble().empty(); }, kFreshness + kGrace));
   // By now it is known to hang: nobody waits for it.
   std::this_thread::sleep_until(frozen + 1200ms);
   for (int i = 0; i < 10; ++i) {
     const auto start = Clock::now();
     EXPECT_FALSE(process_->find("a"));
-    EXPECT_LT(Clock::now() - start, 200ms);
+    EXPECT_LT(Clock::now() - start, 100ms + kGrace);
   }
   process_->worker(0).listener_.forget();
   server_->thaw();
-  EXPECT_LT(takes([&] { return finds("a"); }), 1s);
-  EXPECT_LT(takes([&] { return process_->hears(); }), 1s);
+  EXPECT_LT(takes([&] { return finds("a"); }), kRecovery);
+  EXPECT_LT(takes([&] { return process_->hears(); }), kRecovery);
   EXPECT_GE(process_->worker(0).listener_.everything(), 1U);
   EXPECT_TRUE(eventually([&] { return server_->connections() == 3; }));
 }
@@ -156,16 +173,17 @@ TEST_F(RedisFaults, N16_AScriptThatRunsForASecondHoldsNobodyLonger) {
   std::this_thread::sleep_for(100ms);
   const auto start = Clock::now();
   EXPECT_FALSE(process_->find("a"));
-  EXPECT_LT(Clock::now() - start, 600ms);
+  EXPECT_LT(Clock::now() - start, 500ms + kGrace);
   admin.join();
-  EXPECT_LT(takes([&] { return finds("a"); }), 1s);
+  EXPECT_LT(takes([&] { return finds("a"); }), kRecovery);
 }
 
 TEST_F(RedisFaults, ACutChannelIsHeardOfAndMended) {
   open();
   for (std::size_t i = 0; i < 2; ++i) process_->worker(i).listener_.forget();
   server_->say({"CLIENT", "KILL", "TYPE", "pubsub"});
-  EXPECT_LT(takes([&] { return process_->worker(0).listener_.everything() > 0 && process_->worker(1).listener_.everything() > 0; }), 1s);
+  EXPECT_LT(takes([&] { return process_->worker(0).listener_.everything() > 0 && process_->worker(1).listener_.everything() > 0; }),
+            kRecovery);
   EXPECT_TRUE(eventually([&] { return process_->hears(); }));
   // And it hears again.
   ASSERT_TRUE(process_->create("a", "alice"));
@@ -180,7 +198,7 @@ TEST_F(RedisFaults, WhatWasReadThroughALostConnectionIsForgotten) {
   ASSERT_TRUE(finds("a"));
   process_->worker().listener_.forget();
   server_->say({"CLIENT", "KILL", "TYPE", "normal"});
-  EXPECT_LT(takes([&] { return process_->worker(0).listener_.everything() > 0; }), 1s);
+  EXPECT_LT(takes([&] { return process_->worker(0).listener_.everything() > 0; }), kRecovery);
   EXPECT_TRUE(eventually([&] { return process_->hears(); }));
   ASSERT_TRUE(finds("a"));
   server_->say({"DEL", "sallyport:session:{" + handle_of(key_of("a")) + "}"});
@@ -196,7 +214,7 @@ TEST_F(RedisFaults, ARevocationMadeWhileTheChannelWasCutIsReplayed) {
   talk.say({"CLIENT", "KILL", "TYPE", "pubsub"});
   talk.say({"XADD", "sallyport:revocations", "*", "r", record});  // and nobody is told
   talk.say({"EXEC"});
-  EXPECT_LT(takes([&] { return process_->revocations().revokes({.subject = "alice"}, std::chrono::system_clock::now()); }), 1s);
+  EXPECT_LT(takes([&] { return process_->revocations().revokes({.subject = "alice"}, std::chrono::system_clock::now()); }), kRecovery);
 }
 
 TEST_F(RedisFaults, EveryPageOfTheStreamIsReplayedAndRubbishIsSkipped) {
@@ -291,7 +309,7 @@ TEST_F(RedisFaults, N14_RightsAndPasswordsMayChange) {
   EXPECT_TRUE(eventually([&] { return process_->trouble().find("refuses the username or password") != std::string::npos; }));
   EXPECT_FALSE(process_->find("a"));
   folder.write("password", "second");
-  EXPECT_LT(takes([&] { return finds("a") && process_->hears(); }), 2s);
+  EXPECT_LT(takes([&] { return finds("a") && process_->hears(); }), kRecovery);
   EXPECT_EQ(process_->trouble(), "");
   for (const char* secret : {"first", "second"}) EXPECT_THAT(process_->log(), Not(HasSubstr(secret)));
 }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <map>
 
@@ -28,7 +29,7 @@ struct Told {
 };
 
 // Makes changes one after the other until one fails.
-Told write_until_it_fails(RedisProcess& process, std::size_t worker, const std::string& name) {
+Told write_until_it_fails(RedisProcess& process, std::size_t worker, const std::string& name, std::atomic<int>& acknowledged) {
   Told told;
   StoreWorker& self = process.worker(worker);
   const auto call = [&](auto make) { return self.call(std::move(make)); };
@@ -37,6 +38,7 @@ Told write_until_it_fails(RedisProcess& process, std::size_t worker, const std::
     const NewSession session{key_of(id), "subject " + name, *Json::parse("{}"), 1h, 24h};
     if (!call([session](Store& store) { return store.create_session(session); })) break;
     told.sessions[id] = true;
+    ++acknowledged;
     if (i % 3 == 0) {
       told.sessions.erase(id);  // until it is told otherwise nobody knows
       if (!call([id](Store& store) { return store.end_session(key_of(id)); })) break;
@@ -88,10 +90,12 @@ TEST(RedisDurability, NothingAcknowledgedIsLostWhenItIsKilled) {
     ASSERT_TRUE(eventually([&] { return process.hears(); }));
     std::vector<Told> told(wish.workers);
     std::vector<std::thread> writers;
+    std::atomic<int> acknowledged = 0;
     for (std::size_t i = 0; i < wish.workers; ++i) {
-      writers.emplace_back([&, i] { told[i] = write_until_it_fails(process, i, std::to_string(round) + "/" + std::to_string(i)); });
+      writers.emplace_back(
+          [&, i] { told[i] = write_until_it_fails(process, i, std::to_string(round) + "/" + std::to_string(i), acknowledged); });
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100 + 37 * (round % 10)));
+    EXPECT_TRUE(eventually([&] { return acknowledged >= 20 + 37 * (round % 10); }, 60s));
     server.kill();
     for (std::thread& writer : writers) writer.join();
     process.end();
