@@ -185,18 +185,23 @@ TEST_F(LiveExchangesTest, AsksAboutASessionOnceAtATime) {
 }
 
 TEST_F(LiveExchangesTest, SurvivesEntriesThatLeaveWhileTheyAreLookedThrough) {
-  // Newest first: ending the newest removes the next one, at which the walk stands already.
+  // Newest first: ending the newest removes the next one, at which the walk stands already. Nothing of it is left to be walked over.
+  struct Next {
+    alignas(Long) std::array<unsigned char, sizeof(Long)> storage{};
+    Long* exchange = nullptr;
+    void leave() {
+      std::exchange(exchange, nullptr)->~Long();
+      storage.fill(0);
+    }
+  } next;
   const Long last(worker_, IdentityBuilder().expires_at(testing::kNow).build());
-  auto next = std::make_unique<Long>(worker_, jwt());
-  struct Both {
-    std::unique_ptr<Long>* next;
-  } both{&next};
-  auto newest = std::make_unique<Long>(worker_, IdentityBuilder().expires_at(testing::kNow).build());
-  newest->interruption.arm([](void* owner) noexcept { static_cast<Both*>(owner)->next->reset(); }, &both);
+  next.exchange = new (next.storage.data()) Long(worker_, jwt());
+  Long newest(worker_, IdentityBuilder().expires_at(testing::kNow).build());
+  newest.interruption.arm([](void* owner) noexcept { static_cast<Next*>(owner)->leave(); }, &next);
   look(1);
-  EXPECT_TRUE(newest->ended());
+  EXPECT_TRUE(newest.ended());
   EXPECT_TRUE(last.ended());
-  EXPECT_EQ(next, nullptr);
+  EXPECT_EQ(next.exchange, nullptr);
   EXPECT_EQ(worker_.live.size(), 2U);
 }
 
