@@ -1,6 +1,9 @@
 // What the Redis store does when its server, its connections or its rights go away and come back (hazards N01-N05, N12-N14).
 #include "store/redis_channel.hpp"
 
+#include <atomic>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,22 +21,47 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Clock = std::chrono::steady_clock;
 
-// What is promised in time is promised to a gateway with a processor; a test under a sanitizer has less of one.
+// What is promised in time is promised to a gateway that has a processor. This thread wants it once in a millisecond, and adds up how long
+// it did not get it: on a quiet machine next to nothing.
+class Starvation {
+ public:
+  Starvation() : thread_([this] { watch(); }) {}
+  ~Starvation() {
+    ended_ = true;
+    thread_.join();
+  }
+  [[nodiscard]] std::chrono::nanoseconds so_far() const { return std::chrono::nanoseconds(lost_); }
+
+ private:
+  void watch() {
+    constexpr auto kTurn = 1ms;
+    constexpr auto kUsual = 2ms;
+    while (!ended_) {
+      const auto start = Clock::now();
+      std::this_thread::sleep_for(kTurn);
+      const std::chrono::nanoseconds took = Clock::now() - start;
+      if (took > kUsual) lost_ += took.count();
+    }
+  }
+  std::atomic<std::int64_t> lost_ = 0;
+  std::atomic<bool> ended_ = false;
+  std::thread thread_;
+};
+
+// Sanitizers make everything slow, and an unoptimised one with them.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr auto kRecovery = 10s;
-constexpr auto kGrace = 5000ms;
+constexpr int kSlowness = 8;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr auto kRecovery = 10s;
-constexpr auto kGrace = 5000ms;
+constexpr int kSlowness = 8;
 #else
-constexpr auto kRecovery = 1s;
-constexpr auto kGrace = 100ms;
+constexpr int kSlowness = 1;
 #endif
 #else
-constexpr auto kRecovery = 1s;
-constexpr auto kGrace = 100ms;
+constexpr int kSlowness = 1;
 #endif
+constexpr auto kRecovery = 1s * kSlowness;
+constexpr auto kGrace = 100ms * kSlowness;
 
 class RedisFaults : public ::testing::Test {
  protected:
@@ -48,17 +76,25 @@ class RedisFaults : public ::testing::Test {
     ASSERT_TRUE(eventually([this] { return process_->hears(); })) << process_->trouble();
   }
   void open(const RedisProcess::Wish& wish) { process_ = std::make_unique<RedisProcess>(wish); }
-  // How long it takes until it is so.
-  static std::chrono::milliseconds takes(const std::function<bool()>& so) {
+  // How long the work takes, but for the time that the machine did not give us. Several threads of ours wait for each other in turn.
+  std::chrono::milliseconds took(const std::function<void()>& work) const {
+    constexpr int kThreadsInTurn = 4;
+    const auto lost = starvation_.so_far();
     const auto start = Clock::now();
-    EXPECT_TRUE(eventually(so, 20s));
-    return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+    work();
+    const std::chrono::nanoseconds net = Clock::now() - start - kThreadsInTurn * (starvation_.so_far() - lost);
+    return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(net), 0ms);
+  }
+  // How long it takes until it is so.
+  std::chrono::milliseconds takes(const std::function<bool()>& so) const {
+    return took([&] { EXPECT_TRUE(eventually(so, 20s)); });
   }
   [[nodiscard]] bool finds(std::string_view id) {
     const auto found = process_->find(id);
     return found && found->has_value();
   }
 
+  Starvation starvation_;
   std::unique_ptr<RedisServer> server_;
   std::unique_ptr<RedisProcess> process_;
 };
@@ -83,14 +119,13 @@ TEST_F(RedisFaults, N02_WhenItIsKilledNobodyIsAnswered) {
   ASSERT_TRUE(finds("a"));
   server_->kill();
   for (int i = 0; i < 20; ++i) {
-    const auto start = Clock::now();
-    const auto found = process_->find("a");
+    Result<std::optional<Session>> found = std::optional<Session>();
+    EXPECT_LT(took([&] { found = process_->find("a"); }), 250ms + kGrace);
     ASSERT_FALSE(found) << "a session that cannot be asked for is not over";
     EXPECT_EQ(found.error().fault, Fault::unavailable);
-    EXPECT_LT(Clock::now() - start, 250ms + kGrace);
   }
-  EXPECT_TRUE(eventually([&] { return !process_->hears(); }, kFreshness + kGrace));
-  EXPECT_TRUE(eventually([&] { return !process_->trouble().empty(); }, kFreshness + kGrace));
+  EXPECT_LT(takes([&] { return !process_->hears(); }), kFreshness + kGrace);
+  EXPECT_LT(takes([&] { return !process_->trouble().empty(); }), kFreshness + kGrace);
 }
 
 TEST_F(RedisFaults, N05_ItIsBackWithinASecondAndEverythingIsForgotten) {
@@ -130,17 +165,15 @@ TEST_F(RedisFaults, N03_WhenItHangsNothingIsHeardAfterASecondAndCallersDoNotWait
   server_->freeze();
   const auto frozen = Clock::now();
   auto call = process_->worker().begin([](Store& store) { return store.find_session(key_of("a")); });
-  EXPECT_TRUE(eventually([&] { return !process_->hears(); }, kFreshness + kGrace)) << "nothing remembered is believed any more";
+  EXPECT_LT(takes([&] { return !process_->hears(); }), kFreshness + kGrace) << "nothing remembered is believed any more";
   const auto found = call.get();
   ASSERT_FALSE(found);
   EXPECT_TRUE(found.error().fault == Fault::timed_out || found.error().fault == Fault::unavailable);
-  EXPECT_TRUE(eventually([&] { return !process_->trouble().empty(); }, kFreshness + kGrace));
+  EXPECT_LT(takes([&] { return !process_->trouble().empty(); }), kFreshness + kGrace);
   // By now it is known to hang: nobody waits for it.
   std::this_thread::sleep_until(frozen + 1200ms);
   for (int i = 0; i < 10; ++i) {
-    const auto start = Clock::now();
-    EXPECT_FALSE(process_->find("a"));
-    EXPECT_LT(Clock::now() - start, 100ms + kGrace);
+    EXPECT_LT(took([&] { EXPECT_FALSE(process_->find("a")); }), 100ms + kGrace);
   }
   process_->worker(0).listener_.forget();
   server_->thaw();
@@ -171,9 +204,7 @@ TEST_F(RedisFaults, N16_AScriptThatRunsForASecondHoldsNobodyLonger) {
          "0"});
   });
   std::this_thread::sleep_for(100ms);
-  const auto start = Clock::now();
-  EXPECT_FALSE(process_->find("a"));
-  EXPECT_LT(Clock::now() - start, 500ms + kGrace);
+  EXPECT_LT(took([&] { EXPECT_FALSE(process_->find("a")); }), 500ms + kGrace);
   admin.join();
   EXPECT_LT(takes([&] { return finds("a"); }), kRecovery);
 }
