@@ -199,7 +199,7 @@ Task<Result<std::vector<Session>>> sessions_of_in(Client client, std::string sub
     }
     if (members->size() < kBatch) break;
   }
-  std::ranges::stable_sort(sessions, {}, &Session::created_at);
+  std::ranges::sort(sessions, {}, [](const Session& session) { return std::pair(session.created_at, session.key); });
   if (sessions.size() > kListMax) sessions.erase(sessions.begin() + kListMax, sessions.end());
   co_return sessions;
 }
