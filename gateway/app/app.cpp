@@ -57,11 +57,13 @@ class Gateway {
 
  private:
   enum class State { starting, serving, draining };
+  static constexpr std::chrono::milliseconds kStorePatience{1'000};
 
   [[nodiscard]] Result<void> prepare_store();
   [[nodiscard]] Result<void> prepare_workers();
   [[nodiscard]] Result<void> prepare_admin();
   void use_keys(const authenticate::TagKeysPtr& keys);
+  [[nodiscard]] Task<void> start_workers();
   [[nodiscard]] Task<void> supervise();
   [[nodiscard]] Task<int> next_signal();
   void begin_drain(std::chrono::milliseconds time);
@@ -189,14 +191,28 @@ int Gateway::serve() {
   signals_.add(SIGINT);
   signals_.add(SIGUSR1);
   if (admin_listener_) admin_listener_->start();
-  for (const std::unique_ptr<Worker>& worker : workers_) worker->start();
-  state_ = State::serving;
-  log_listening();
+  tasks_.spawn(start_workers());
   tasks_.spawn(supervise());
   if (settings_.session_secret_files.empty()) tasks_.spawn(shared_keys_.keep_agreeing(*store_));
   control_.run();
   log_.event(Level::info, "stopped", "every connection has ended");
   return kExitDone;
+}
+
+// Not before the store has told what was revoked, so that a restart forgets nothing. The listeners are bound: who connects meanwhile waits
+// in the kernel's queue. A store that is away is waited for no longer than this, because tokens are served without it.
+Task<void> Gateway::start_workers() {
+  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+  const MonotonicTime until = clock_.monotonic_now() + kStorePatience;
+  Timer timer(control_);
+  while (!store_->hears_changes() && clock_.monotonic_now() < until) {
+    timer.expires_after(std::chrono::milliseconds(5));
+    auto waited = co_await timer.async_wait(as_result);
+    static_cast<void>(waited);
+  }
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->start();
+  if (state_ == State::starting) state_ = State::serving;
+  log_listening();
 }
 
 void Gateway::log_listening() const {

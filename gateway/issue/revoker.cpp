@@ -106,7 +106,9 @@ Result<store::Revocation> read_revocation(const Json& document, const authentica
   }
   // An empty object is no wish to revoke everything.
   if (revocation.kind == Kind::everything && !revocation.issued_before) return malformed("nothing to revoke");
-  revocation.keep_for = times.of(revocation.kind);
+  // How long a session of another application lives is that application's to say.
+  const bool is_foreign = revocation.kind == Kind::session && !store::digest_of_handle(revocation.value);
+  revocation.keep_for = times.of(is_foreign ? Kind::subject : revocation.kind);
   return revocation;
 }
 

@@ -172,6 +172,8 @@ Task<std::optional<Answer>> OwnEndpoints::end_everywhere(Visit& visit, const Aut
   const Question& question = visit.question;
   std::string subject;
   if (const auto* verified = std::get_if<IdentityPtr>(&who.outcome)) {
+    // Another issuer's subject may be called like one of ours: only whom we signed in ourselves may end all that goes by that name.
+    if ((*verified)->facts().issuer_name != authenticate::kEdgeIssuerName) co_return refuse(visit.record, answer_for_foreign_logout());
     subject = (*verified)->facts().subject;
   } else if (const RefreshCookies found = refresh_cookies(question, who); found.count == 1) {
     // The access cookie is too old to say whose it was; the refresh cookie says it by being spent, and its family ends anyway.

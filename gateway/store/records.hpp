@@ -89,7 +89,8 @@ struct Revocation {
   enum class Kind : std::uint8_t { everything, subject, session, token_id, family };
   Kind kind = Kind::subject;
   std::string value;  // the subject; the `jti`; the handle of a session or family; empty for everything
-  // What was issued at or before it is revoked. nullopt in a request: now, by the store's clock.
+  // What was issued at or before it is revoked. nullopt in a request: now, by the store's clock. A session, family or token is revoked
+  // whatever stands here: its own time may come from a clock that is ahead.
   std::optional<WallTime> issued_before;
   std::chrono::milliseconds keep_for{};  // how long it matters; > 0
 };

@@ -117,7 +117,8 @@ Task<Result<void>> RedisChannel::open(std::shared_ptr<RedisChannel> self, std::s
   std::int64_t from = start;
   if (self->last_seen_) {
     const auto seen = static_cast<std::int64_t>(std::min<std::uint64_t>(self->last_seen_->milliseconds, kTimeMax));
-    from = std::max(start, std::min(seen, self->redis_now_) - milliseconds(kReplayMargin).count());
+    // A clock that went back has dated what we do not know before what we do: then all of it is read.
+    if (seen <= self->redis_now_) from = std::max(start, seen - milliseconds(kReplayMargin).count());
   }
   self->list_was_full_ = false;
   std::string position = std::to_string(from);

@@ -60,7 +60,10 @@ struct RevocationList::Impl {
     const Table& table = tables[index_of(kind)];
     if (table.empty()) return false;
     const auto found = table.find(value);
-    return found != table.end() && found->second.end->first > now && covers(found->second.issued_before, credential);
+    if (found == table.end() || found->second.end->first <= now) return false;
+    // One session, family or token is meant, whatever it or its issuer's clock says of its time. A subject goes on after the moment.
+    const bool goes_on = kind == Revocation::Kind::subject || kind == Revocation::Kind::everything;
+    return !goes_on || covers(found->second.issued_before, credential);
   }
 };
 

@@ -42,7 +42,8 @@ TEST(EdgeKeys, SignWithTheFirstAndAllowTheAlgorithmsOfAll) {
 }
 
 TEST(EdgeKeys, ShowTheirPublicHalvesAndNothingElse) {
-  const EdgeKeysPtr keys = edge_keys(joined({key(Algorithm::rs256, "r"), key(Algorithm::es256, "e"), key(Algorithm::eddsa, "o")}));
+  const EdgeKeysPtr keys =
+      edge_keys(joined({testing::test_key(Algorithm::rs256).private_jwks, key(Algorithm::es256, "e"), key(Algorithm::eddsa, "o")}));
   const Json shown = testing::need(Json::parse(keys->public_jwks()));
   ASSERT_EQ(shown.find("keys")->array()->size(), 3U);
   for (const Json& one : *shown.find("keys")->array()) {

@@ -75,6 +75,17 @@ TEST(RevocationList, RevokesWhatWasIssuedAtOrBeforeTheTime) {
   EXPECT_TRUE(list.revokes({.subject = "alice"}, kNow)) << "without a time: issued before everything";
 }
 
+// An issuer whose clock is ahead dates a token after the moment in which it is revoked.
+TEST(RevocationList, ASessionFamilyOrTokenIsRevokedWhateverItSaysOfItsTime) {
+  RevocationList list(10);
+  ASSERT_TRUE(list.add(revocation(Kind::token_id, "t1"), kLater, kNow));
+  ASSERT_TRUE(list.add(revocation(Kind::session, "s1"), kLater, kNow));
+  ASSERT_TRUE(list.add(revocation(Kind::family, "f1"), kLater, kNow));
+  EXPECT_TRUE(list.revokes({.token_id = "t1", .issued_at = kNow + seconds(4), .in_whole_seconds = true}, kNow));
+  EXPECT_TRUE(list.revokes({.session = "s1", .issued_at = kNow + seconds(4)}, kNow));
+  EXPECT_TRUE(list.revokes({.family = "f1", .issued_at = kNow + seconds(4)}, kNow));
+}
+
 TEST(RevocationList, ATokenOfTheSecondOfTheRevocationIsRevoked) {
   RevocationList list(10);
   ASSERT_TRUE(list.add(revocation(Kind::subject, "alice", kNow + milliseconds(300)), kLater, kNow));
