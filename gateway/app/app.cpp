@@ -19,11 +19,6 @@
 #include "app/worker.hpp"
 #include "base/secret.hpp"
 
-// GCC 12 takes the frame of a coroutine, which Asio allocates and frees in a matching pair, for mismatched once it inlines half of it.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
-
 namespace sallyport::app {
 namespace {
 

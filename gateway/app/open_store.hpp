@@ -79,6 +79,7 @@ class OpenedStore {
     void session_changed(const store::Digest&) override {}
     void foreign_session_changed(std::string_view) override {}
     void everything_changed() override {}
+    void everything_ended() override {}
   };
 
   static constexpr std::chrono::milliseconds kPatience{2'000};

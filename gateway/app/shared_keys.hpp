@@ -35,6 +35,7 @@ class SharedKeys final : public store::ChangeListener {
   void session_changed(const store::Digest&) override {}
   void foreign_session_changed(std::string_view) override {}
   void everything_changed() override;
+  void everything_ended() override { everything_changed(); }
 
  private:
   static constexpr std::chrono::milliseconds kRetryFirst{100};

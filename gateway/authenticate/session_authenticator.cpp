@@ -488,6 +488,11 @@ void SessionAuthenticator::everything_changed() {
   impl_->mark_all_changed();
 }
 
+void SessionAuthenticator::everything_ended() {
+  everything_changed();
+  impl_->cache.clear();
+}
+
 std::size_t SessionAuthenticator::remembered() const noexcept { return impl_->cache.size_of(impl_->hearing.epoch()); }
 
 }  // namespace sallyport::authenticate

@@ -71,6 +71,7 @@ class SessionAuthenticator final : public store::ChangeListener {
   void session_changed(const store::Digest& key) override;
   void foreign_session_changed(std::string_view id) override;
   void everything_changed() override;
+  void everything_ended() override;
 
   // How many sessions can be answered from memory. Counts them: not for the road of a request.
   [[nodiscard]] std::size_t remembered() const noexcept;

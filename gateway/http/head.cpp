@@ -134,7 +134,6 @@ int status_of(RequestFault fault) noexcept {
     case RequestFault::bad_target:
     case RequestFault::bad_host:
     case RequestFault::bad_framing: return 400;
-    case RequestFault::unknown_method: return 501;
     case RequestFault::method_refused: return 405;
     case RequestFault::version_unsupported: return 505;
     case RequestFault::expectation_failed: return 417;
@@ -152,7 +151,6 @@ std::string_view name(RequestFault fault) noexcept {
     case RequestFault::bad_target: return "bad_target";
     case RequestFault::bad_host: return "bad_host";
     case RequestFault::bad_framing: return "bad_framing";
-    case RequestFault::unknown_method: return "unknown_method";
     case RequestFault::method_refused: return "method_refused";
     case RequestFault::version_unsupported: return "version_unsupported";
     case RequestFault::expectation_failed: return "expectation_failed";

@@ -83,7 +83,6 @@ enum class RequestFault : std::uint8_t {
   bad_target,            // 400: ambiguous or not allowed in a path
   bad_host,              // 400
   bad_framing,           // 400: Content-Length, Transfer-Encoding, chunks
-  unknown_method,        // 501
   method_refused,        // 405: CONNECT, TRACE
   version_unsupported,   // 505
   expectation_failed,    // 417

@@ -33,16 +33,19 @@ Task<Result<bool>> SessionIssuer::end(std::string cookie_value, authenticate::Se
 Task<Result<bool>> SessionIssuer::end_by_handle(std::string handle, authenticate::SessionSettingsPtr settings) {
   const std::optional<store::Digest> key = store::digest_of_handle(handle);
   if (!key) co_return false;
-  const Result<bool> ended = co_await store_.end_session(*key);
-  if (!ended) co_return ended.error();
-  if (!*ended) co_return false;
+  // Replayed cookies of ended sessions must not fill the channel.
+  const Result<std::optional<store::Session>> found = co_await store_.find_session(*key);
+  if (!found) co_return found.error();
+  if (!found->has_value()) co_return false;
   store::Revocation revocation;
   revocation.kind = store::Revocation::Kind::session;
   revocation.value = std::move(handle);
   revocation.keep_for = settings->absolute_timeout;
   const Result<void> revoked = co_await store_.revoke(std::move(revocation));
   if (!revoked) co_return revoked.error();
-  co_return true;
+  // Not const: a const Result<bool> would be returned through its conversion to bool, as "it succeeded".
+  Result<bool> ended = co_await store_.end_session(*key);
+  co_return ended;
 }
 
 }  // namespace sallyport::issue

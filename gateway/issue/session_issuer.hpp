@@ -21,9 +21,9 @@ class SessionIssuer {
 
   // Always a new id. Fault::unavailable also while the keys are not known yet.
   [[nodiscard]] Task<Result<IssuedSession>> begin(Principal principal, authenticate::SessionSettingsPtr settings);
-  // The session behind a cookie's value: deletes it and broadcasts its revocation, so that open answers end too. False: there was none, or
-  // the value is not ours. In this order, so that replayed cookies of ended sessions broadcast nothing; whatever fails after the deletion,
-  // the session is refused. An error: it may live; ask again.
+  // The session behind a cookie's value: broadcasts its revocation, so that open answers end too, and deletes it. False: there was none, or
+  // the value is not ours. In this order, so that a failure between leaves a session that can be ended again. An error: it may live; ask
+  // again.
   [[nodiscard]] Task<Result<bool>> end(std::string cookie_value, authenticate::SessionSettingsPtr settings);
   [[nodiscard]] Task<Result<bool>> end_by_handle(std::string handle, authenticate::SessionSettingsPtr settings);
 

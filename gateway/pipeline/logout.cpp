@@ -18,11 +18,6 @@
 #include "pipeline/own_endpoints.hpp"
 #include "pipeline/request_cookies.hpp"
 
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 takes the allocation that a coroutine's operator new inlines for one that its operator delete does not know.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
-
 namespace sallyport::pipeline {
 namespace {
 

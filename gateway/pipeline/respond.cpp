@@ -79,7 +79,6 @@ Answer answer_for(http::RequestFault fault) {
     case http::RequestFault::bad_target:
     case http::RequestFault::bad_host:
     case http::RequestFault::bad_framing: break;
-    case http::RequestFault::unknown_method: detail = "The method is not known here."; break;
     case http::RequestFault::method_refused: detail = "The method is not allowed here."; break;
     case http::RequestFault::version_unsupported: detail = "This version of HTTP is not spoken here."; break;
     case http::RequestFault::expectation_failed: detail = "The expectation cannot be met."; break;

@@ -264,8 +264,8 @@ void RedisChannel::heard_pong(const RedisReply& number) {
 }
 
 bool RedisChannel::heard_invalidation(RedisReply& keys) {
-  if (keys.is_nil()) {  // FLUSHALL
-    audience_->tell_all();
+  if (keys.is_nil()) {  // FLUSHALL or FLUSHDB
+    audience_->tell_all_ended();
     return true;
   }
   if (keys.array() == nullptr) return false;

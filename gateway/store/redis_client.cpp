@@ -63,6 +63,12 @@ void RedisAudience::leave(const ChannelHearer* hearer) {
   std::erase_if(members_, [hearer](const Member& member) { return member.identity == hearer; });
 }
 
+std::size_t RedisAudience::unconnected() {
+  const std::lock_guard lock(mutex_);
+  const std::ptrdiff_t missing = std::ssize(members_) - connected_.load(std::memory_order_relaxed);
+  return static_cast<std::size_t>(std::max<std::ptrdiff_t>(missing, 0));
+}
+
 template <class Tell>
 void RedisAudience::post_to_all(Tell tell) {
   const std::lock_guard lock(mutex_);
@@ -96,8 +102,8 @@ void RedisAudience::tell_keys(std::vector<std::string> keys) {
   });
 }
 
-void RedisAudience::tell_all() {
-  post_to_all([](ChannelHearer& hearer) { hearer.all_changed(); });
+void RedisAudience::tell_all_ended() {
+  post_to_all([](ChannelHearer& hearer) { hearer.all_ended(); });
 }
 
 RedisClient::RedisClient(std::shared_ptr<const RedisSetup> setup, std::shared_ptr<RedisAudience> audience, boost::asio::io_context& context,
@@ -130,7 +136,15 @@ void RedisClient::stop() {
   connection_lost(make_error(Fault::unavailable, "redis: the gateway ends"));
 }
 
+void RedisClient::connection_made(std::shared_ptr<RedisConnection> connection) {
+  connection_ = std::move(connection);
+  audience_->count_connected(true);
+  down_.reset();
+  first_connection_.cancel();
+}
+
 void RedisClient::connection_lost(const Error& why) {
+  if (connection_) audience_->count_connected(false);
   connection_.reset();
   tracked_epoch_ = 0;
   has_served_ = false;
@@ -152,9 +166,7 @@ Task<void> RedisClient::stay_connected(std::shared_ptr<RedisClient> self) {
       if (!ready) self->connection_lost(ready.error());
     } else {
       const std::shared_ptr<RedisConnection> connection = *dialed;
-      self->connection_ = connection;
-      self->down_.reset();
-      self->first_connection_.cancel();
+      self->connection_made(connection);
       if (self->channel_epoch_ != 0) self->tasks_.spawn(track(self, connection, self->channel_epoch_));
       co_await RedisConnection::ended(connection);
       if (self->has_served_) backoff.reset();
@@ -228,8 +240,8 @@ void RedisClient::keys_changed(const std::vector<std::string>& keys) {
   }
 }
 
-void RedisClient::all_changed() {
-  if (!stopped_) listener_.everything_changed();
+void RedisClient::all_ended() {
+  if (!stopped_) listener_.everything_ended();
 }
 
 void RedisClient::watch_foreign(std::string_view prefix) {

@@ -61,7 +61,7 @@ class ChannelHearer {
   // The channel is Redis' client `client_id` from now on: what is read is to be tracked for it. What was read before may have changed.
   virtual void channel_is_up(std::uint64_t epoch, std::int64_t client_id) = 0;
   virtual void keys_changed(const std::vector<std::string>& keys) = 0;
-  virtual void all_changed() = 0;
+  virtual void all_ended() = 0;
 };
 
 // Where the channel, on the control thread, meets the workers. Safe from every thread.
@@ -77,7 +77,12 @@ class RedisAudience {
   void end_epoch();
   void keep_fresh(MonotonicTime until) { fresh_until_.store(until.time_since_epoch().count(), std::memory_order_release); }
   void tell_keys(std::vector<std::string> keys);
-  void tell_all();
+  void tell_all_ended();
+
+  // By the hearers: whose own connection to Redis is up.
+  void count_connected(bool is_up) noexcept { connected_.fetch_add(is_up ? 1 : -1, std::memory_order_relaxed); }
+  // How many hearers cannot ask Redis now.
+  [[nodiscard]] std::size_t unconnected();
 
   // Two atomic loads: whether everything is heard at `now`, in that epoch.
   [[nodiscard]] bool hears(std::uint64_t epoch, MonotonicTime now) const noexcept {
@@ -100,6 +105,7 @@ class RedisAudience {
   std::vector<Member> members_;
   std::uint64_t epochs_ = 0;
   std::int64_t client_id_ = 0;
+  std::atomic<std::ptrdiff_t> connected_{0};
   std::atomic<std::uint64_t> epoch_{0};  // 0: nothing is heard
   std::atomic<MonotonicTime::rep> fresh_until_{0};
 };
@@ -145,7 +151,7 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
 
   void channel_is_up(std::uint64_t epoch, std::int64_t client_id) override;
   void keys_changed(const std::vector<std::string>& keys) override;
-  void all_changed() override;
+  void all_ended() override;
 
  private:
   static Task<void> stay_connected(std::shared_ptr<RedisClient> self);
@@ -156,6 +162,7 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   [[nodiscard]] std::shared_ptr<PendingReply> send(RedisConnection& connection, const Question& question, bool with_body) const;
   [[nodiscard]] Error refuse(const Asked& asked, const RedisReply& error);
   [[nodiscard]] Error not_connected() const;
+  void connection_made(std::shared_ptr<RedisConnection> connection);
   void connection_lost(const Error& why);
   void complain(std::string_view event, std::string_view text);
 

@@ -406,6 +406,13 @@ RedisService::RedisService(std::shared_ptr<const RedisSetup> setup, boost::asio:
   channel_->start();
 }
 
+std::string RedisService::trouble() const {
+  std::string of_channel = channel_->trouble();
+  if (!of_channel.empty()) return of_channel;
+  const std::size_t unconnected = audience_->unconnected();
+  return unconnected == 0 ? std::string() : "redis: " + std::to_string(unconnected) + " of the gateway's connections are not up";
+}
+
 std::unique_ptr<Store> RedisService::attach(boost::asio::io_context& context, transport::DeadlineWheel&, ChangeListener& listener,
                                             observe::WorkerMetrics& metrics) {
   auto client = std::make_shared<RedisClient>(setup_, audience_, context, listener, metrics);

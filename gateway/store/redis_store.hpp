@@ -48,7 +48,7 @@ class RedisService final : public StoreService {
 
   [[nodiscard]] std::unique_ptr<Store> attach(boost::asio::io_context& context, transport::DeadlineWheel& wheel, ChangeListener& listener,
                                               observe::WorkerMetrics& metrics) override;
-  [[nodiscard]] std::string trouble() const override { return channel_->trouble(); }
+  [[nodiscard]] std::string trouble() const override;
   void stop() override { channel_->stop(); }
 
  private:

@@ -30,8 +30,10 @@ class ChangeListener {
   virtual ~ChangeListener() = default;
   virtual void session_changed(const Digest& key) = 0;
   virtual void foreign_session_changed(std::string_view id) = 0;
-  // Anything may have changed: the channel was cut, or the store was emptied.
+  // Anything may have changed: the channel was cut. What was remembered was true until then.
   virtual void everything_changed() = 0;
+  // The store was emptied: nothing that was remembered is true any more, not even while the store is away.
+  virtual void everything_ended() = 0;
 };
 
 // The store as one worker uses it; belongs to the worker's thread. Every change is atomic, and acknowledged only when it is kept: a
@@ -68,7 +70,7 @@ class Store {
   [[nodiscard]] virtual Task<Result<Secret>> agree_on_secret(std::string name, Secret proposal) = 0;
 
   // Whether changes made by anybody reach the listener now, so that what is remembered is true: false when the channel has been silent for
-  // more than a second, and from then on until everything_changed() was called. Costs nothing; ask at each use.
+  // more than a second, and from then on until everything_changed() or everything_ended() was called. Costs nothing; ask at each use.
   [[nodiscard]] virtual bool hears_changes() const noexcept = 0;
 };
 
@@ -117,7 +119,8 @@ struct StoreSurroundings {
 
 // Opens the file (Fault::unavailable: used by another process, unreadable, no such folder; malformed: no database of ours), replays its
 // revocations. Warns in the log when it is in memory only and relied on.
-[[nodiscard]] Result<std::unique_ptr<StoreService>> open_embedded_store(const StoreSettings& settings, const StoreSurroundings& surroundings);
+[[nodiscard]] Result<std::unique_ptr<StoreService>> open_embedded_store(const StoreSettings& settings,
+                                                                        const StoreSurroundings& surroundings);
 // Begins to connect and returns: a Redis that is away is no reason not to start. Faults only for what the settings lack (ca_file).
 [[nodiscard]] Result<std::unique_ptr<StoreService>> open_redis_store(const StoreSettings& settings, const StoreSurroundings& surroundings);
 

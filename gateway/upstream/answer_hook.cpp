@@ -21,6 +21,14 @@ std::string_view cookie_name(std::string_view set_cookie) noexcept {
 
 }  // namespace
 
+// A field of ours stands alone: two lines of one name are read as a list, and the upstream's word would count beside ours.
+bool Forwarding::is_replaced(const http::Field& field) const noexcept {
+  const auto is_same = [&field](const http::Field& ours) {
+    return ours.id == field.id && field.id != FieldId::set_cookie && equals_ignoring_case(ours.name, field.name);
+  };
+  return std::ranges::any_of(policy_.add, is_same) || std::ranges::any_of(added_, is_same);
+}
+
 bool Forwarding::drops(const http::Field& field) const noexcept {
   if (field.named_by_connection || field.id >= FieldId::connection) return true;
   switch (field.id) {
@@ -29,7 +37,7 @@ bool Forwarding::drops(const http::Field& field) const noexcept {
     case FieldId::x_request_id: return !policy_.request_id.empty();
     case FieldId::set_cookie:
       return !policy_.our_cookies.empty() && std::ranges::find(policy_.our_cookies, cookie_name(field.value)) != policy_.our_cookies.end();
-    default: return policy_.drop_establish && is_establishment(field);
+    default: return (policy_.drop_establish && is_establishment(field)) || is_replaced(field);
   }
 }
 

@@ -112,6 +112,7 @@ class Forwarding {
   }
   [[nodiscard]] Progress parse_head();
   void await_answer();
+  [[nodiscard]] bool is_replaced(const http::Field& field) const noexcept;
   [[nodiscard]] bool drops(const http::Field& field) const noexcept;
   void start_decoding();
   // The answer's fields as they go downstream.
@@ -151,8 +152,8 @@ class Forwarding {
   bool has_answer_ = false;
   bool is_interrupted_ = false;
   std::vector<http::Field> added_;  // by the interceptor
-  bool is_early_ = false;         // the answer came before the body had been sent
-  bool keeps_uploading_ = false;  // and the body goes on beside it
+  bool is_early_ = false;           // the answer came before the body had been sent
+  bool keeps_uploading_ = false;    // and the body goes on beside it
   bool ended_by_close_ = false;
   std::size_t turn_bytes_ = 0;
   std::size_t read_bytes_ = Workspace::kReadBytes;

@@ -74,10 +74,11 @@ class Interruption {
 
 // What is added to or taken from an answer.
 struct AnswerPolicy {
-  std::string_view request_id{};                // sent as X-Request-Id
-  bool drop_establish = true;                   // X-Auth-Establish never reaches the client
-  std::span<const http::Field> add{};           // our own fields (Set-Cookie of a refresh); views outlive the answer
-  std::span<const std::string> our_cookies{};   // an upstream's Set-Cookie of one of these names is dropped (hazards F12)
+  std::string_view request_id{};  // sent as X-Request-Id
+  bool drop_establish = true;     // X-Auth-Establish never reaches the client
+  // Our own fields, in place of the upstream's of the same name (but for Set-Cookie). Views outlive the answer.
+  std::span<const http::Field> add{};
+  std::span<const std::string> our_cookies{};  // an upstream's Set-Cookie of one of these names is dropped (hazards F12)
   AnswerInterceptor* interceptor = nullptr;
   Interruption* interruption = nullptr;
 };

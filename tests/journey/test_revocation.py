@@ -1,6 +1,7 @@
 """Hazard G08: what is revoked is refused, on every replica, at once, and after a restart."""
 import datetime
 import json
+import threading
 import time
 
 from support.free_ports import free_port
@@ -165,6 +166,35 @@ class Revocations(SessionCase):
             for gateway in self.stand.gateways:
                 self.assertEqual(self.get(line, gateway=gateway).status, 401)
         self.assert_subject(self.with_token(spared, gateway=self.other), "spared")
+
+    def test_G08_not_even_the_first_request_after_a_restart_is_served_by_a_revoked_token(self):
+        """Clients knock from before the process exists; the list of revocations is read before any of them is let in."""
+        revoked, good = self.stand.token(sub="early", jti="early-1"), self.stand.token(sub="punctual")
+        self.revoke(token_id="early-1")
+        for _ in range(5):
+            self.other.stop()
+            first: dict[str, list[int]] = {revoked: [], good: []}
+            ended = threading.Event()
+
+            def knock(token):
+                while not ended.is_set():
+                    try:
+                        first[token].append(self.with_token(token, gateway=self.other).status)
+                    except OSError:
+                        pass  # nobody listens yet
+
+            knocking = [threading.Thread(target=knock, args=(token,)) for token in first for _ in range(2)]
+            for thread in knocking:
+                thread.start()
+            try:
+                self.other.start()
+                self.eventually(lambda: 200 in first[good], "an answer for the token that is good")
+            finally:
+                ended.set()
+                for thread in knocking:
+                    thread.join()
+            self.assertEqual(set(first[revoked]), {401}, "a revoked token was served after a restart")
+            self.assertLessEqual(set(first[good]), {200, 503})
 
     def test_what_was_revoked_while_a_replica_was_down_is_refused_when_it_is_back(self):
         token = self.stand.token(sub="down", jti="while-down")

@@ -76,7 +76,7 @@ class FakeStore final : public store::Store {
     sessions_.clear();
     foreign_.clear();
     families_.clear();
-    tell_everything_changed();
+    for (store::ChangeListener* listener : listeners_) listener->everything_ended();
   }
 
   // Calls so far, of one command or of all.

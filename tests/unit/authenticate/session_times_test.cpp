@@ -402,6 +402,14 @@ TEST_F(SessionOutage, N18_ServesThroughTheLossOfTheChannelAndNoLonger) {
   EXPECT_EQ(judge(cookie), "unavailable");
 }
 
+TEST_F(SessionOutage, N13_NothingIsServedThroughAnOutageThatBeganWithFlushall) {
+  const std::string cookie = create();
+  ASSERT_EQ(judge(cookie), "alice");
+  store_.flush();
+  lose_store();
+  EXPECT_EQ(judge(cookie), "unavailable") << "its session has ended, and that was heard";
+}
+
 TEST_F(SessionOutage, N18_AsksAgainWhenTheStoreIsBack) {
   const std::string cookie = create();
   ASSERT_EQ(judge(cookie), "alice");

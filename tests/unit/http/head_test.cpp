@@ -86,10 +86,10 @@ TEST(RequestHead, FindsAndCountsFields) {
 
 TEST(RequestFaults, HaveTheAnswersOfTheContract) {
   const std::vector<std::pair<RequestFault, int>> answers{
-      {RequestFault::malformed, 400},           {RequestFault::bad_target, 400},         {RequestFault::bad_host, 400},
-      {RequestFault::bad_framing, 400},         {RequestFault::unknown_method, 501},     {RequestFault::method_refused, 405},
-      {RequestFault::version_unsupported, 505}, {RequestFault::expectation_failed, 417}, {RequestFault::target_too_long, 414},
-      {RequestFault::head_too_large, 431},      {RequestFault::body_too_large, 413},     {RequestFault::timed_out, 408}};
+      {RequestFault::malformed, 400},          {RequestFault::bad_target, 400},      {RequestFault::bad_host, 400},
+      {RequestFault::bad_framing, 400},        {RequestFault::method_refused, 405},  {RequestFault::version_unsupported, 505},
+      {RequestFault::expectation_failed, 417}, {RequestFault::target_too_long, 414}, {RequestFault::head_too_large, 431},
+      {RequestFault::body_too_large, 413},     {RequestFault::timed_out, 408}};
   for (const auto& [fault, status] : answers) {
     EXPECT_EQ(status, status_of(fault)) << name(fault);
     EXPECT_FALSE(reason_phrase(status).empty());

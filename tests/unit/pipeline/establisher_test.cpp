@@ -102,6 +102,13 @@ TEST_F(EstablisherTest, OnOtherRoutesTheFieldIsRemovedAndAudited) {
   EXPECT_THAT(audit_.text(), HasSubstr(R"("event":"establish_ignored")"));
 }
 
+TEST_F(EstablisherTest, TheUpstreamsWordOnCachingDoesNotStandBesideOurs) {
+  upstream_.answer_with(ok_with("CACHE-CONTROL: public, max-age=600\r\nSet-Cookie: theme=dark\r\n" + establishment(R"({"sub":"alice"})")));
+  const auto exchange = post("/login");
+  EXPECT_EQ(exchange.field("Cache-Control"), "no-store");
+  EXPECT_EQ(count_cookies_set(exchange), 2U) << "its cookies do";
+}
+
 TEST_F(EstablisherTest, G06_ANewLoginHasANewIdAndTheOldOneIsDead) {
   recognise(R"({"sub":"alice"})");
   const std::string planted = worker_.sign_in("mallory");

@@ -141,6 +141,20 @@ TEST_F(RedisFaults, N05_ItIsBackWithinASecondAndEverythingIsForgotten) {
   EXPECT_EQ(process_->trouble(), "");
 }
 
+TEST_F(RedisFaults, N05_WithoutTroubleEveryWorkerCanAsk) {
+  open(4);
+  for (int round = 0; round < 5; ++round) {
+    server_->kill();
+    ASSERT_TRUE(eventually([&] { return !process_->trouble().empty(); }));
+    server_->start();
+    ASSERT_TRUE(eventually([&] { return process_->trouble().empty(); }));
+    for (std::size_t i = 0; i < 4; ++i) {
+      const auto found = process_->worker(i).begin([](Store& store) { return store.find_session(key_of("a")); }).get();
+      EXPECT_TRUE(found) << "worker " << i << ": " << found.error().detail;
+    }
+  }
+}
+
 TEST_F(RedisFaults, N05_ThereAreNeverMoreConnectionsThanWorkersAndOne) {
   open(4);
   EXPECT_EQ(server_->connections(), 5);

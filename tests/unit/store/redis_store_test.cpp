@@ -252,7 +252,7 @@ TEST_F(RedisStoreTest, N13_FlushallIsALogoutThatEverybodyHears) {
   ASSERT_TRUE(*process_->find("a"));
   process_->worker().listener_.forget();
   server_->say({"FLUSHALL"});
-  EXPECT_TRUE(eventually([&] { return process_->worker().listener_.everything() > 0; }));
+  EXPECT_TRUE(eventually([&] { return process_->worker().listener_.ended() > 0; }));
   const auto found = process_->find("a");
   ASSERT_TRUE(found) << "asked and answered: " << found.error().detail;
   EXPECT_FALSE(found->has_value());

@@ -82,6 +82,11 @@ class RecordingListener final : public ChangeListener {
     const std::lock_guard lock(mutex_);
     ++everything_;
   }
+  void everything_ended() override {
+    const std::lock_guard lock(mutex_);
+    ++everything_;
+    ++ended_;
+  }
 
   [[nodiscard]] bool heard_of(const Digest& key) const {
     const std::lock_guard lock(mutex_);
@@ -95,8 +100,14 @@ class RecordingListener final : public ChangeListener {
     const std::lock_guard lock(mutex_);
     return everything_;
   }
+  // How often the store was emptied; everything() counts those too.
+  [[nodiscard]] std::size_t ended() const {
+    const std::lock_guard lock(mutex_);
+    return ended_;
+  }
   void forget() {
     const std::lock_guard lock(mutex_);
+    ended_ = 0;
     sessions_.clear();
     foreign_.clear();
     everything_ = 0;
@@ -107,6 +118,7 @@ class RecordingListener final : public ChangeListener {
   std::vector<Digest> sessions_;
   std::vector<std::string> foreign_;
   std::size_t everything_ = 0;
+  std::size_t ended_ = 0;
 };
 
 // An io_context and the thread that runs it.
