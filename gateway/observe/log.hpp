@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -87,13 +88,14 @@ class LogLine {
 class Log {
  public:
   Log(LineWriter& writer, Level level, const Clock& clock) : writer_(writer), level_(level), clock_(clock) {}
-  [[nodiscard]] bool enabled(Level level) const noexcept { return level >= level_; }
+  [[nodiscard]] bool enabled(Level level) const noexcept { return level >= level_.load(std::memory_order_relaxed); }
+  void set_level(Level level) noexcept { level_.store(level, std::memory_order_relaxed); }
   // `event` is a stable name; `detail` is for a person.
   void event(Level level, std::string_view event, std::string_view detail) const;
 
  private:
   LineWriter& writer_;
-  Level level_;
+  std::atomic<Level> level_;
   const Clock& clock_;
 };
 

@@ -86,6 +86,12 @@ void add_process(Families& families, const ProcessMetrics& process) {
   for (const auto& [name, time] : process.certificate_expiry) certificates.push_back(gauge({{"name", name}}, time));
   auto& reloads = families.add("sallyport_config_reload_total", "Configuration reloads by result", MetricType::Counter);
   for (const auto& [result, count] : process.config_reloads) reloads.push_back(counter({{"result", result}}, count));
+  families.add("sallyport_config_last_success_timestamp_seconds", "When the configuration that serves was loaded, in Unix time",
+               MetricType::Gauge, gauge({}, process.config_loaded_seconds));
+  families.add("sallyport_event_loop_stalls_total", "How often a worker did not get to its next event in time", MetricType::Counter,
+               counter({}, process.event_loop_stalls));
+  families.add("sallyport_event_loop_lag_seconds", "The longest that an event of a worker has waited since the last scrape",
+               MetricType::Gauge, gauge({}, process.event_loop_lag_seconds));
 }
 
 }  // namespace

@@ -116,6 +116,9 @@ struct ProcessMetrics {
   std::uint64_t log_lines_lost = 0;
   std::vector<std::pair<std::string, double>> certificate_expiry;  // name -> Unix time
   std::map<std::string, std::uint64_t> config_reloads;             // result -> count
+  double config_loaded_seconds = 0;                                // Unix time of the configuration that serves
+  std::uint64_t event_loop_stalls = 0;
+  double event_loop_lag_seconds = 0;  // the longest since it was last asked for
   bool store_up = false;
 };
 
