@@ -16,25 +16,13 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/network.hpp"
 #include "http/path_parameter.hpp"
 #include "identity/verified_identity.hpp"
 
 namespace sallyport::authorize {
 
-// An IPv4 or IPv6 network. IPv4-mapped IPv6 addresses count as IPv4.
-class Network {
- public:
-  // "10.0.0.0/8", "2001:db8::/32", or one address. Fault::malformed; host bits that are set are malformed.
-  [[nodiscard]] static Result<Network> parse(std::string_view text);
-  [[nodiscard]] bool contains(std::string_view address) const noexcept;  // false for what is no address
-  [[nodiscard]] bool is_everything() const noexcept { return prefix_ == 0; }
-  [[nodiscard]] static bool is_address(std::string_view text) noexcept;
-
- private:
-  std::array<unsigned char, 16> bytes_{};
-  unsigned prefix_ = 0;
-  bool is_v4_ = false;
-};
+using sallyport::Network;
 
 enum class Access : unsigned char { public_, optional, authenticated };
 

@@ -9,17 +9,32 @@
 #include "base/clock.hpp"
 #include "base/task.hpp"
 #include "http/head.hpp"
+#include "transport/peer_certificate.hpp"
+
+namespace sallyport::transport {
+class Stream;
+}
 
 namespace sallyport::http {
+
+struct TrustedProxies;  // http/client_address.hpp
 
 // Who is at the other end of the connection. Set once per connection; outlives its exchanges.
 struct Peer {
   std::string_view listener{};  // the listener's configured name
-  std::string_view address{};   // the client's IP address as text, IPv4-mapped IPv6 as IPv4, without a zone
+  // The IP address at the other end as text, IPv4-mapped IPv6 as IPv4, without a zone; with the PROXY protocol the one that the proxy
+  // named. It may be a proxy's: whose request it is says client_address() (http/client_address.hpp).
+  std::string_view address{};
   std::uint16_t port = 0;
   bool is_tls = false;
   std::string_view tls_version{};  // "TLSv1.3" or empty
   std::string_view server_name{};  // SNI or empty
+  // The client's certificate, only once it has been verified (chain, purpose, time); nullptr: it showed none that counts.
+  const transport::PeerCertificate* certificate = nullptr;
+  // Only where `address` is a trusted proxy's, so that its forwarding headers mean something; nullptr: they mean nothing.
+  const TrustedProxies* trusted_proxies = nullptr;
+  // Certificates matter on this listener: a request whose Host is not the name of the TLS handshake is misdirected (421).
+  bool asks_for_certificate = false;
 };
 
 enum class BodyState : std::uint8_t {
@@ -76,6 +91,15 @@ class Exchange {
   // The connection closes after this answer (or, when the answer was cut, now: a truncated answer must not look complete).
   virtual void close_after() noexcept = 0;
   virtual void abort() noexcept = 0;
+
+  // Instead of start() and all that follows it, for a request with wants_websocket: sends a 101 with `fields` (Connection and Upgrade are
+  // written here), after which the connection carries no more HTTP. Whoever called has the stream until his handler returns, and the
+  // connection ends then. nullptr: the client is gone, or this version of HTTP has no such switch.
+  [[nodiscard]] virtual Task<transport::Stream*> switch_protocols(std::span<const Field> /*fields*/) { co_return nullptr; }
+  // What the client sent behind the head of its handshake, as far as it was read: the first bytes of the tunnel.
+  [[nodiscard]] virtual std::string_view early_bytes() const noexcept { return {}; }
+  // What the tunnel moved, for bytes_in() and bytes_out().
+  virtual void count_tunnel(std::uint64_t /*from_client*/, std::uint64_t /*to_client*/) noexcept {}
 
   [[nodiscard]] virtual std::uint64_t bytes_in() const noexcept = 0;   // of the body, as content
   [[nodiscard]] virtual std::uint64_t bytes_out() const noexcept = 0;  // of the body, as content

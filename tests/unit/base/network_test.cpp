@@ -2,9 +2,9 @@
 
 #include <string>
 
-#include "authorize/policy.hpp"
+#include "base/network.hpp"
 
-namespace sallyport::authorize {
+namespace sallyport {
 namespace {
 
 TEST(Network, HoldsTheAddressesBehindItsBits) {
@@ -67,4 +67,4 @@ TEST(Network, RefusesWhatIsNoNetwork) {
 }
 
 }  // namespace
-}  // namespace sallyport::authorize
+}  // namespace sallyport
