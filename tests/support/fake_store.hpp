@@ -124,7 +124,7 @@ class FakeStore final : public store::Store {
     for (const auto& [key, kept] : sessions_) {
       if (kept.subject == subject && kept.idle_end > now()) found.push_back(as_answer(key, kept));
     }
-    std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
     return answer_with<std::vector<store::Session>>("sessions_of", std::move(found));
   }
   Task<Result<std::optional<store::ForeignSession>>> find_foreign_session(std::string prefix, std::string id) override {
