@@ -5,7 +5,7 @@
 #
 #   build   compiler, CMake and the libraries that the gateway is made of
 #   test    what the tests and the quick start use besides: Python, curl, the openssl command
-#   load    HAProxy, nginx and wrk, which load-tests/ compares with; neither is left running
+#   load    HAProxy and nginx, which load-tests/ compares with, wrk, slowhttptest and testssl.sh; none is left running
 #   clang   clang 19 with its sanitizers, fuzzer, clang-tidy and clang-format
 set -euo pipefail
 
@@ -42,6 +42,8 @@ load=(
   "haproxy: the proxy that we compare ourselves with"
   "nginx-light: another one, and the origin of the load tests"
   "wrk: makes the load"
+  "slowhttptest: makes slow clients"
+  "testssl.sh: looks at the TLS of a listener"
   "python3: computes the table"
 )
 clang=(

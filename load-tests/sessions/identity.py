@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    lab = Lab(workers=options.workers)
+    lab = Lab(workers=options.workers, tokens={"access_ttl": "24h"})  # a slow machine must not outlive them
     names = [f"person-{number}" for number in range(options.people)]
     lines = [(name, session_line(cookie)) for name, cookie in zip(names, lab.sign_in(names))]
     lines += [(name, bearer(pair["access_token"])) for name, pair in zip(names, lab.token_pairs(names))]

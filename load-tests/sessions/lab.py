@@ -31,42 +31,46 @@ http {{
 """
 
 
+class Origin:
+    """nginx, which answers every request with the subject that it was told."""
+
+    def __init__(self, folder: pathlib.Path):
+        if shutil.which("nginx") is None:
+            sys.exit("nginx is not installed: deploy/install-dependencies.sh load")
+        self.port = free_port()
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=self.port))
+        self.process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
+        atexit.register(self.process.terminate)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                Connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        sys.exit("nginx did not start")
+
+
 class Lab:
     """Everything ends with the program."""
 
     def __init__(self, redis_options=(), sessions: dict | None = None, tokens: dict | None = None, workers: int = 1, replicas: int = 1):
-        if shutil.which("nginx") is None:
-            sys.exit("nginx is not installed: deploy/install-dependencies.sh load")
         self.redis = RedisServer(*redis_options)
         atexit.register(self.redis.close)
         self._folder = tempfile.TemporaryDirectory(prefix="sallyport-lab-")
-        self._start_origin(pathlib.Path(self._folder.name))
+        origin = Origin(pathlib.Path(self._folder.name))
 
         def change(stand: Stand, configuration: dict, policies: dict) -> None:
             keep_sessions(stand, configuration, policies, self.redis, sessions, tokens)
             configuration["workers"] = workers
             configuration["log"] = {"level": "warning", "access": "off", "audit": "off"}
-            configuration["upstreams"].append({"name": "origin", "servers": [{"url": f"http://127.0.0.1:{self.origin_port}"}]})
+            configuration["upstreams"].append({"name": "origin", "servers": [{"url": f"http://127.0.0.1:{origin.port}"}]})
             policies["routes"].append({"name": "who", "match": {"path": "/who/**"}, "access": "authenticated", "upstream": "origin"})
         self.stand = Stand(change, Accounts())
         for number in range(replicas):
             self.stand.add_gateway(f"replica-{number + 1}")
         atexit.register(self.stand.stop)
         self.gateways = self.stand.gateways
-
-    def _start_origin(self, folder: pathlib.Path) -> None:
-        self.origin_port = free_port()
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=self.origin_port))
-        self._origin = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
-        atexit.register(self._origin.terminate)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                Connection(("127.0.0.1", self.origin_port)).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        sys.exit("nginx did not start")
 
     def connect(self, gateway: Gateway) -> Connection:
         return Connection(gateway.addresses["plain"], timeout=30)

@@ -1,7 +1,8 @@
 -- One request after the other, each with the next token of a file. Prints what happened as one JSON line.
---   wrk … -s requests.lua -- METHOD BODY_BYTES [TOKEN_FILE]
+--   wrk … -s requests.lua -- METHOD BODY_BYTES [TOKEN_FILE [DELAY]]      DELAY: milliseconds between an answer and the next request
 local requests = {}
 local next_request = 0
+local pause = 0
 
 function init(args)
   local method = args[1] or "GET"
@@ -13,6 +14,11 @@ function init(args)
     for line in io.lines(args[3]) do tokens[#tokens + 1] = line end
   end
   if #tokens == 0 then tokens[1] = "" end
+  pause = tonumber(args[4] or "0")
+  if pause > 0 then
+    -- Whole milliseconds only: the rest is made up for on average. Without a pause the function must not exist.
+    delay = function() return math.floor(pause + math.random()) end
+  end
   for i = 1, #tokens do
     local headers = { ["User-Agent"] = "wrk", ["Accept"] = "*/*" }
     if tokens[i] ~= "" then headers["Authorization"] = "Bearer " .. tokens[i] end

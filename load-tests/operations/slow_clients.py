@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""What slow clients cost the others: slowhttptest in its three modes, beside normal clients.
+
+    load-tests/operations/slow_clients.py [--connections 4000] [--seconds 30] [--rounds 3]
+
+Normal clients ask at a steady rate over TLS and over clear text. Their p99 is taken for a while alone and for a while beside 4,000
+connections that send heads slowly (slowloris), bodies slowly (RUDY) or read slowly; the two are interleaved `rounds` times for each mode.
+Exit status 1 when the median of the p99s rises by 20 % or more and by half a millisecond, a normal request fails, or something runs out.
+"""
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+from ground import Ground, holdings
+from support.http_client import Closed, bearer
+
+MODES = {"slow heads": ["-H"], "slow bodies": ["-B", "-s", "8192"], "slow reads": ["-X", "-w", "1", "-y", "16", "-n", "5", "-z", "8"]}
+
+
+class Normal:
+    """8 clients, 50 requests a second each; times in seconds."""
+
+    def __init__(self, ground: Ground):
+        self.stand, self.times, self.failed, self.ended = ground.stand, [], 0, threading.Event()
+        self.line = bearer(ground.stand.token(sub="normal"))
+        self.threads = [threading.Thread(target=self.run, args=(number % 2 == 0,), daemon=True) for number in range(8)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, tls: bool) -> None:
+        connection = self.stand.connect(tls, timeout=30)
+        while not self.ended.is_set():
+            began = time.monotonic()
+            try:
+                good = connection.ask("GET", "/who/x", self.line).status == 200
+            except (OSError, Closed):
+                good, connection = False, self.stand.connect(tls, timeout=30)
+            taken = time.monotonic() - began
+            self.times.append(taken)
+            self.failed += not good
+            time.sleep(max(0.0, 0.02 - taken))
+
+    def p99(self, seconds: float) -> float:
+        self.times = []
+        time.sleep(seconds)
+        ordered = sorted(self.times)
+        return ordered[int(len(ordered) * 0.99)] * 1e3
+
+    def end(self) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join(30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=4000)
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if shutil.which("slowhttptest") is None:
+        sys.exit("slowhttptest is not installed: deploy/install-dependencies.sh load")
+    ground, ok = Ground(), True
+    normal = Normal(ground)
+    normal.p99(3)
+    pid = ground.gateway.process.pid
+    address, port = ground.stand.plain_address
+    for mode, flags in MODES.items():
+        alone, beside, most = [], [], {}
+        for _ in range(options.rounds):
+            alone.append(normal.p99(options.seconds / 3))
+            attack = subprocess.Popen(["slowhttptest", *flags, "-c", str(options.connections), "-r", "2000", "-i", "5", "-l",
+                                       str(options.seconds), "-p", "3", "-u", f"http://{address}:{port}/who/slow"],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(options.connections / 2000 + 1)
+            beside.append(normal.p99(options.seconds / 2))
+            most = holdings(pid)
+            attack.wait(options.seconds + 60)
+            time.sleep(1)
+        before, during = statistics.median(alone), statistics.median(beside)
+        bad = during >= before * 1.2 and during - before >= 0.5
+        ok = ok and not bad and not normal.failed
+        print(f"{'BROKEN' if bad else 'holds'}: {mode}: p99 {before:.2f} ms alone, {during:.2f} ms beside (all: "
+              f"{', '.join(f'{value:.2f}' for value in alone)} / {', '.join(f'{value:.2f}' for value in beside)}); {most}; "
+              f"{normal.failed} normal requests failed", flush=True)
+    normal.end()
+    sys.exit(0 if ok else 1)
+
+
+if __name__ == "__main__":
+    main()
