@@ -41,7 +41,7 @@ void Http1Exchange::begin(std::string_view after_head) {
   output_.clear();
   output_kind_ = Output::discard;
   bytes_out_ = 0;
-  started_ = finished_ = aborted_ = keeps_reading_ = false;
+  started_ = finished_ = aborted_ = keeps_reading_ = switched_ = false;
   closing_ = !head_.keep_alive;
 }
 
@@ -133,6 +133,18 @@ void Http1Exchange::write_status_line(int status) {
   output_.append("\r\n");
 }
 
+bool Http1Exchange::write_fields(std::span<const Field> fields) {
+  bool has_date = false;
+  for (const Field& field : fields) {
+    has_date = has_date || field.id == FieldId::date;
+    output_.append(field.name);
+    output_.append(": ");
+    output_.append(field.value);
+    output_.append("\r\n");
+  }
+  return has_date;
+}
+
 void Http1Exchange::write_framing(AnswerBody body, bool body_forbidden) {
   output_kind_ = Output::discard;
   switch (body.kind) {
@@ -170,15 +182,7 @@ void Http1Exchange::start(int status, std::span<const Field> fields, AnswerBody 
     if (body_state_ != BodyState::end) closing_ = true;
   }
   write_status_line(status);
-  bool has_date = false;
-  for (const Field& field : fields) {
-    has_date = has_date || field.id == FieldId::date;
-    output_.append(field.name);
-    output_.append(": ");
-    output_.append(field.value);
-    output_.append("\r\n");
-  }
-  if (!has_date) output_.append(http_date(clock_.wall_now()));
+  if (!write_fields(fields)) output_.append(http_date(clock_.wall_now()));
   write_framing(body, forbids_body(status));
   if (closing_) {
     output_.append("Connection: close\r\n");
@@ -186,6 +190,18 @@ void Http1Exchange::start(int status, std::span<const Field> fields, AnswerBody 
     output_.append("Connection: keep-alive\r\n");
   }
   output_.append("\r\n");
+}
+
+Task<transport::Stream*> Http1Exchange::switch_protocols(std::span<const Field> fields) {
+  if (started_) throw std::logic_error("Exchange::switch_protocols() after start()");
+  if (!head_.wants_websocket) throw std::logic_error("Exchange::switch_protocols() for who did not ask");
+  started_ = switched_ = closing_ = true;
+  output_.append("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+  write_fields(fields);
+  output_.append("\r\n");
+  const bool sent = co_await send_output();
+  output_.release();
+  co_return sent ? &stream_ : nullptr;
 }
 
 Task<bool> Http1Exchange::send(std::string_view bytes) {

@@ -36,6 +36,8 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] Leftover leftover() const noexcept;
   [[nodiscard]] bool finished() const noexcept { return finished_; }
   [[nodiscard]] bool closing() const noexcept { return closing_; }
+  // The connection became a tunnel, which has ended with the handler.
+  [[nodiscard]] bool switched() const noexcept { return switched_; }
   // Whether the client may still be sending what nobody will read: a plain close would reset the answer away.
   [[nodiscard]] bool input_unread() const noexcept;
   // Gives memory back between requests.
@@ -58,7 +60,13 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] bool started() const noexcept override { return started_; }
   void close_after() noexcept override { closing_ = true; }
   void abort() noexcept override;
-  [[nodiscard]] std::uint64_t bytes_in() const noexcept override { return decoder_.content_bytes(); }
+  [[nodiscard]] Task<transport::Stream*> switch_protocols(std::span<const Field> fields) override;
+  [[nodiscard]] std::string_view early_bytes() const noexcept override { return unread_; }
+  void count_tunnel(std::uint64_t from_client, std::uint64_t to_client) noexcept override {
+    tunnel_bytes_in_ = from_client;
+    bytes_out_ = to_client;
+  }
+  [[nodiscard]] std::uint64_t bytes_in() const noexcept override { return switched_ ? tunnel_bytes_in_ : decoder_.content_bytes(); }
   [[nodiscard]] std::uint64_t bytes_out() const noexcept override { return bytes_out_; }
 
  private:
@@ -74,6 +82,8 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] Task<BodyPiece> read_body_until(MonotonicTime give_up);
   void drop_buffered_body();
   void write_status_line(int status);
+  // False: there was no Date among them.
+  bool write_fields(std::span<const Field> fields);
   void write_framing(AnswerBody body, bool body_forbidden);
   [[nodiscard]] Task<bool> send(std::string_view bytes);
   [[nodiscard]] Task<bool> send_output();
@@ -100,6 +110,8 @@ class Http1Exchange final : public Exchange {
   Output output_kind_ = Output::discard;
   std::uint64_t sized_remaining_ = 0;
   std::uint64_t bytes_out_ = 0;
+  std::uint64_t tunnel_bytes_in_ = 0;
+  bool switched_ = false;
   bool started_ = false;
   bool finished_ = false;
   bool closing_ = false;

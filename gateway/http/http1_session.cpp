@@ -83,8 +83,8 @@ class Http1Session {
   Task<bool> answer(std::size_t head_bytes) {
     exchange_.begin(input_.view().substr(head_bytes));
     co_await context_.handler.handle(exchange_);
-    if (!exchange_.finished()) {
-      // No answer, or half of one: it must not look complete.
+    if (!exchange_.finished() || exchange_.switched()) {
+      // No answer, or half of one: it must not look complete. Or a tunnel, which has said its last word.
       stream_.abort();
       co_return false;
     }

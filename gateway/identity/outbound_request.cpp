@@ -118,9 +118,11 @@ class PassedFields {
         strips_cookies_((plan.is_public || !plan.forward_credentials) && !plan.our_cookies.empty()),
         traceparent_(traceparent) {}
 
-  void write(HeadWriter& out) const {
+  // With `websocket` without the fields of a handshake: those are written anew.
+  void write(const http::WebSocketHandshake* websocket, HeadWriter& out) const {
     for (const http::Field& field : request_.fields) {
       if (field.named_by_connection || !passes(field)) continue;
+      if (websocket != nullptr && field.id == http::FieldId::other && http::is_websocket_field(field.name)) continue;
       if (field.id == http::FieldId::cookie && (strips_cookies_ || !plan_.refresh_cookie.empty())) {
         write_cookies(field, out);
       } else {
@@ -326,6 +328,14 @@ void write_surroundings(const http::RequestHead& request, const OutboundContext&
   out.put("\r\n");
 }
 
+// RFC 6455 §4.1. The key is the client's own, so that the answer to it is the answer to ours.
+void write_handshake(const http::WebSocketHandshake& websocket, HeadWriter& out) {
+  out.put("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+  out.field("Sec-WebSocket-Key", websocket.key);
+  for (const std::string_view protocols : websocket.protocol_lines) out.field("Sec-WebSocket-Protocol", protocols);
+  for (const std::string_view extensions : websocket.extension_lines) out.field("Sec-WebSocket-Extensions", extensions);
+}
+
 void write_framing(const http::RequestHead& request, HeadWriter& out) {
   switch (request.framing) {
     case http::Framing::none: return;
@@ -370,15 +380,20 @@ std::variant<OutboundRequest, ClaimRefused> OutboundRequest::build(const Permit&
   writer.field("Host", plan.fixed_host ? std::string_view(*plan.fixed_host) : request.host);
 
   // Theirs first, then ours: nothing that comes after can touch what we say.
-  PassedFields(plan, owned, request, context.traceparent).write(writer);
+  PassedFields(plan, owned, request, context.traceparent).write(context.websocket, writer);
   if (auto refused = write_identity(permit.identity(), plan.headers, writer)) {
     writer.discard();
     return std::move(*refused);
   }
   write_surroundings(request, context, writer);
-  const bool may_share_connection = request.framing == http::Framing::none || expects_body(request.method);
-  if (!may_share_connection) writer.put("Connection: close\r\n");
-  write_framing(request, writer);
+  const bool is_handshake = context.websocket != nullptr;
+  const bool may_share_connection = !is_handshake && (request.framing == http::Framing::none || expects_body(request.method));
+  if (is_handshake) {
+    write_handshake(*context.websocket, writer);
+  } else {
+    if (!may_share_connection) writer.put("Connection: close\r\n");
+    write_framing(request, writer);
+  }
   writer.put("\r\n");
 
   OutboundRequest outbound;
@@ -388,6 +403,7 @@ std::variant<OutboundRequest, ClaimRefused> OutboundRequest::build(const Permit&
   outbound.method_ = request.method;
   outbound.framing_ = request.framing;
   outbound.may_share_connection_ = may_share_connection;
+  outbound.websocket_ = context.websocket;
   return outbound;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/byte_buffer.hpp"
 #include "http/exchange.hpp"
+#include "http/websocket.hpp"
 #include "identity/owned_names.hpp"
 #include "identity/permit.hpp"
 
@@ -60,6 +61,9 @@ struct OutboundContext {
   std::string_view scheme;  // "https" or "http": how the client reached us
   std::string_view request_id;
   std::string_view traceparent;
+  // The opening handshake that goes on to the upstream: its fields are written anew, and none of the client's own Sec-WebSocket-* pass.
+  // nullptr: an ordinary request. Outlives the OutboundRequest.
+  const http::WebSocketHandshake* websocket = nullptr;
 };
 
 // A claim that may not become a header: 403, audited. A control byte (HTAB and DEL are some), more than kHeaderValueBytesMax, a comma in an
@@ -87,8 +91,11 @@ class OutboundRequest {
   [[nodiscard]] http::Method method() const noexcept { return method_; }
   [[nodiscard]] http::Framing framing() const noexcept { return framing_; }
   // False for a body where upstreams do not expect one (GET, HEAD, OPTIONS, DELETE, unregistered methods): one that leaves it unread would
-  // take it for the next request on the connection, which nobody has judged. Such a request says `Connection: close`.
+  // take it for the next request on the connection, which nobody has judged. Such a request says `Connection: close`. False for a WebSocket
+  // handshake, too: what its connection is after it, its answer decides.
   [[nodiscard]] bool may_share_connection() const noexcept { return may_share_connection_; }
+  // What the upstream is asked to switch to; nullptr: nothing, and a 101 is a fault.
+  [[nodiscard]] const http::WebSocketHandshake* websocket() const noexcept { return websocket_; }
   // The path and query that are sent: what was judged, apart from the configured rewrite.
   [[nodiscard]] std::string_view target() const noexcept { return target_; }
 
@@ -99,6 +106,7 @@ class OutboundRequest {
   http::Method method_ = http::Method::other;
   http::Framing framing_ = http::Framing::none;
   bool may_share_connection_ = true;
+  const http::WebSocketHandshake* websocket_ = nullptr;
 };
 
 }  // namespace sallyport::identity

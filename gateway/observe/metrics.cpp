@@ -94,6 +94,48 @@ void add_process(Families& families, const ProcessMetrics& process) {
                MetricType::Gauge, gauge({}, process.event_loop_lag_seconds));
 }
 
+void add_key_sets(Families& families, const std::vector<KeySetMetrics>& sets) {
+  auto& fetches = families.add("sallyport_key_fetches_total", "Fetches of an issuer's keys, by result", MetricType::Counter);
+  for (const KeySetMetrics& set : sets) {
+    for (const auto& [result, count] : set.fetches) fetches.push_back(counter({{"issuer", set.issuer}, {"result", result}}, count));
+  }
+  auto& keys = families.add("sallyport_keys", "Keys of an issuer that can serve; 0: its tokens cannot be judged", MetricType::Gauge);
+  for (const KeySetMetrics& set : sets) keys.push_back(gauge({{"issuer", set.issuer}}, static_cast<double>(set.keys)));
+  auto& ages =
+      families.add("sallyport_key_set_age_seconds", "How long ago an issuer's keys were last had from the issuer", MetricType::Gauge);
+  for (const KeySetMetrics& set : sets) {
+    if (set.age_seconds) ages.push_back(gauge({{"issuer", set.issuer}}, *set.age_seconds));
+  }
+}
+
+void add_upstreams(Families& families, const std::vector<UpstreamMetrics>& upstreams) {
+  auto& healthy = families.add("sallyport_upstream_healthy", "Whether a server takes its part of the requests", MetricType::Gauge);
+  for (const UpstreamMetrics& upstream : upstreams) {
+    for (const auto& [server, is_fit] : upstream.servers) {
+      healthy.push_back(gauge({{"upstream", upstream.name}, {"server", server}}, is_fit ? 1 : 0));
+    }
+  }
+  auto& requests = families.add("sallyport_upstream_requests", "Requests under way to an upstream", MetricType::Gauge);
+  for (const UpstreamMetrics& upstream : upstreams) {
+    requests.push_back(gauge({{"upstream", upstream.name}}, static_cast<double>(upstream.requests)));
+  }
+  auto& ejections = families.add("sallyport_upstream_ejections_total", "Servers left out because requests to them failed", MetricType::Counter);
+  for (const UpstreamMetrics& upstream : upstreams) ejections.push_back(counter({{"upstream", upstream.name}}, upstream.ejections));
+  auto& retries = families.add("sallyport_upstream_retries_total", "Requests that could be sent again, by result", MetricType::Counter);
+  for (const UpstreamMetrics& upstream : upstreams) {
+    for (const auto& [result, count] : upstream.retries) {
+      retries.push_back(counter({{"upstream", upstream.name}, {"result", std::string(result)}}, count));
+    }
+  }
+  auto& refused = families.add("sallyport_upstream_refused_total", "Requests refused with 503 for an upstream's sake, by reason",
+                               MetricType::Counter);
+  for (const UpstreamMetrics& upstream : upstreams) {
+    for (const auto& [reason, count] : upstream.refused) {
+      refused.push_back(counter({{"upstream", upstream.name}, {"reason", std::string(reason)}}, count));
+    }
+  }
+}
+
 }  // namespace
 
 void DurationHistogram::observe(std::chrono::microseconds duration) noexcept {
@@ -183,6 +225,9 @@ void WorkerMetrics::add(const WorkerMetrics& other) {
   session_cache_misses += other.session_cache_misses;
   session_cache_invalidations += other.session_cache_invalidations;
   live_exchanges += other.live_exchanges;
+  tunnels += other.tunnels;
+  tunnel_bytes_upstream += other.tunnel_bytes_upstream;
+  tunnel_bytes_downstream += other.tunnel_bytes_downstream;
   token_cache_hits += other.token_cache_hits;
   token_cache_misses += other.token_cache_misses;
   token_cache_entries += other.token_cache_entries;
@@ -207,6 +252,8 @@ std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) 
   auto& upstreams = families.add("sallyport_upstream_duration_seconds", "From the request's sending to the upstream's answer head",
                                  MetricType::Histogram);
   for (const auto& [upstream, duration] : sum.upstreams_) upstreams.push_back(histogram({{"upstream", upstream}}, duration));
+  add_upstreams(families, process.upstreams);
+  add_key_sets(families, process.key_sets);
   auto& decisions =
       families.add("sallyport_auth_decisions_total", "Decisions by route, credential, result and reason", MetricType::Counter);
   for (const auto& [route, entry] : sum.routes_) {
@@ -243,6 +290,10 @@ std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) 
   for (const auto& [result, count] : sum.refreshes_) refreshes.push_back(counter({{"result", result}}, count));
   auto& revocations = families.add("sallyport_revocations_total", "Revocations asked for here, by kind", MetricType::Counter);
   for (const auto& [kind, count] : sum.revocations_) revocations.push_back(counter({{"kind", kind}}, count));
+  families.add("sallyport_tunnels", "Open WebSocket tunnels", MetricType::Gauge, gauge({}, static_cast<double>(sum.tunnels)));
+  auto& tunnel_bytes = families.add("sallyport_tunnel_bytes_total", "Bytes moved in WebSocket tunnels", MetricType::Counter);
+  tunnel_bytes.push_back(counter({{"direction", "upstream"}}, sum.tunnel_bytes_upstream));
+  tunnel_bytes.push_back(counter({{"direction", "downstream"}}, sum.tunnel_bytes_downstream));
   families.add("sallyport_live_exchanges", "Requests of verified callers under way", MetricType::Gauge,
                gauge({}, static_cast<double>(sum.live_exchanges)));
   return families.text();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -49,6 +50,9 @@ class WorkerMetrics {
   std::uint64_t session_cache_hits = 0;
   std::uint64_t session_cache_misses = 0;
   std::uint64_t session_cache_invalidations = 0;
+  std::int64_t tunnels = 0;                  // open now
+  std::uint64_t tunnel_bytes_upstream = 0;   // from clients
+  std::uint64_t tunnel_bytes_downstream = 0; // to clients
   std::int64_t live_exchanges = 0;  // requests of verified callers under way now
 
   void add(const WorkerMetrics& other);
@@ -109,6 +113,24 @@ class WorkerMetrics {
   Table<std::uint64_t> revocations_;
 };
 
+// One upstream as all workers see it.
+struct UpstreamMetrics {
+  std::string name;
+  std::vector<std::pair<std::string, bool>> servers;  // authority -> whether it takes its part of the requests
+  std::uint64_t requests = 0;                         // under way now
+  std::uint64_t ejections = 0;
+  std::vector<std::pair<std::string_view, std::uint64_t>> retries;  // result -> count
+  std::vector<std::pair<std::string_view, std::uint64_t>> refused;  // reason -> count
+};
+
+// The keys of one issuer that are fetched by URL.
+struct KeySetMetrics {
+  std::string issuer;
+  std::size_t keys = 0;  // that can serve
+  std::optional<double> age_seconds;  // since they were last had from the issuer; nullopt without keys
+  std::map<std::string, std::uint64_t> fetches;  // result -> count
+};
+
 // What is known once per process.
 struct ProcessMetrics {
   std::string version;
@@ -120,6 +142,8 @@ struct ProcessMetrics {
   std::uint64_t event_loop_stalls = 0;
   double event_loop_lag_seconds = 0;  // the longest since it was last asked for
   bool store_up = false;
+  std::vector<KeySetMetrics> key_sets;
+  std::vector<UpstreamMetrics> upstreams;
 };
 
 // Prometheus text exposition format 0.0.4, of prometheus-cpp's serializer.

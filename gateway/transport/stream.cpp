@@ -307,9 +307,9 @@ Task<IoResult> Stream::write_all(std::span<const char> bytes) {
 IoResult Stream::try_read(std::span<char> into) {
   if (!is_open()) return {IoStatus::failed};
   if (timed_out_) return {IoStatus::timed_out};
+  read_blocked_on_ = Direction::read;
   if (!readiness_.may_read() && !has_buffered_input()) return {IoStatus::would_block};
-  Direction ignored = Direction::read;
-  return read_now(into, ignored);
+  return read_now(into, read_blocked_on_);
 }
 
 IoResult Stream::try_write(std::span<const char> bytes) {
@@ -322,6 +322,15 @@ IoResult Stream::try_write(std::span<const char> bytes) {
 Task<IoStatus> Stream::wait_for_either() {
   if (is_open() && !timed_out_) {
     Readiness::Wait wait = readiness_.wait(Role::writer, Direction::either);
+    co_await std::move(wait);
+  }
+  if (!is_open()) co_return IoStatus::failed;
+  co_return timed_out_ ? IoStatus::timed_out : IoStatus::ok;
+}
+
+Task<IoStatus> Stream::wait_readable() {
+  if (is_open() && !timed_out_) {
+    Readiness::Wait wait = readiness_.wait(Role::reader, read_blocked_on_);
     co_await std::move(wait);
   }
   if (!is_open()) co_return IoStatus::failed;

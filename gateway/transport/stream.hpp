@@ -78,6 +78,10 @@ class Stream {
   // Try both before: only a would_block makes it wait. ok, timed_out or failed.
   [[nodiscard]] Task<IoStatus> wait_for_either();
 
+  // After a try_read() that would block, for who has no buffer to lend while he waits: until another one may find something (it may be half
+  // a TLS record, and so nothing). ok, timed_out or failed. Counts as the reader.
+  [[nodiscard]] Task<IoStatus> wait_readable();
+
   // Whether a connection that should be silent is: false when bytes, an end or an error are waiting. Asks the kernel.
   // TLS messages that carry no data (tickets, key updates) are processed and are no noise.
   [[nodiscard]] bool is_silent();
@@ -139,6 +143,7 @@ class Stream {
   Readiness readiness_;
   Deadline deadline_;
   ssl_st* ssl_ = nullptr;
+  Readiness::Direction read_blocked_on_ = Readiness::Direction::read;  // of the last try_read() that would block
   unsigned handshake_messages_ = 0;  // since the last application data
   unsigned reads_in_turn_ = 0;
   bool handshake_done_ = false;
