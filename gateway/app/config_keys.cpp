@@ -176,7 +176,8 @@ constexpr Key kKeys[] = {
     {"policies[].routes[].rewrite.strip_prefix"},
     {"policies[].routes[].upstream"},
     {"policies[].routes[].establish"},
-    {"policies[].routes[].websocket", Support::refused},
+    {"policies[].routes[].websocket"},
+    {"policies[].routes[].websocket.idle_timeout"},
 };
 
 // Values that DESIGN knows and this version does not serve: each would promise more than is kept.

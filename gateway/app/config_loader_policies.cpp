@@ -312,6 +312,25 @@ void read_establish(RouteReading& reading, const Node& node) {
   }
 }
 
+// `true`, `false`, or a mapping, which means true.
+void read_websocket(RouteReading& reading, const Node& node) {
+  Problems& problems = reading.loading.problems;
+  pipeline::WebSocketPlan plan;
+  if (node.kind == Node::Kind::scalar) {
+    if (!read_boolean(problems, node).value_or(false)) return;
+  } else {
+    const MapReader reader(problems, node, reading.reader.path_of("websocket"));
+    if (const Node* idle = reader.require("idle_timeout", "a duration like 5m"))
+      plan.idle_timeout = read_duration(problems, *idle, {std::chrono::seconds(1), std::chrono::hours(24)}).value_or(plan.idle_timeout);
+  }
+  const std::vector<std::string>& methods = reading.route.match.methods;
+  if (!methods.empty() && std::ranges::find(methods, "GET") == methods.end())
+    problems.error(reading.reader.place_of("websocket"), "a WebSocket begins with GET, which the route does not take");
+  if (reading.reader.has("establish"))
+    problems.error(reading.reader.place_of("websocket"), "a route that signs in opens no WebSockets; expected a route of their own");
+  reading.route.websocket = plan;
+}
+
 void read_switches(RouteReading& reading) {
   Problems& problems = reading.loading.problems;
   if (const Node* node = reading.reader.find("forward_credentials")) {
@@ -320,6 +339,7 @@ void read_switches(RouteReading& reading) {
   if (const Node* node = reading.reader.find("csrf")) read_csrf(reading, *node);
   if (const Node* node = reading.reader.find("establish")) read_establish(reading, *node);
   if (const Node* node = reading.reader.find("rewrite")) read_rewrite(reading, *node);
+  if (const Node* node = reading.reader.find("websocket")) read_websocket(reading, *node);
 }
 
 void read_route_name(RouteReading& reading) {

@@ -23,8 +23,10 @@ Worker::Worker(const Shared& shared)
       token_pairs_({*store_, shared.revocations, shared.desks, shared.clock, metrics_, context_.get_executor()}),
       revoker_(*store_, shared.settings.snapshot->revocation_times, metrics_),
       live_exchanges_({shared.revocations, sessions_, shared.clock, tasks_}),
+      tunnels_(wheel_, metrics_),
       pipeline_(
-          {authenticator_, session_issuer_, token_pairs_, revoker_, live_exchanges_, metrics_, access_log_, audit_log_, shared.clock}) {
+          {authenticator_, session_issuer_, token_pairs_, revoker_, live_exchanges_, metrics_, access_log_, audit_log_, shared.clock,
+           tunnels_}) {
   sessions_.use_store(*store_);
   shared.desks.add(context_.get_executor(), refresh_desk_);
 }
@@ -92,6 +94,7 @@ void Worker::drain(MonotonicTime deadline, std::function<void()> on_drained) {
 void Worker::begin_drain(MonotonicTime deadline, std::function<void()> on_drained) {
   const bool first = !draining_.value;
   draining_.value = true;
+  tunnels_.drain(deadline);  // before their connections are cut
   for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->drain(deadline);
   if (first) tasks_.spawn(report_drained(std::move(on_drained)));
 }

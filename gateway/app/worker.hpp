@@ -96,6 +96,7 @@ class Worker {
   issue::TokenPairs token_pairs_;
   issue::Revoker revoker_;
   pipeline::LiveExchanges live_exchanges_;
+  http::Tunnels tunnels_;
   pipeline::Pipeline pipeline_;
   http::Draining draining_;
   bool finishing_ = false;

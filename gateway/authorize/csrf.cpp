@@ -113,7 +113,13 @@ std::string_view name(CsrfVerdict verdict) noexcept {
 
 CsrfVerdict check_csrf(const http::RequestHead& request, const http::Peer& peer, const CsrfPolicy& policy,
                        const std::function<bool(std::string_view token)>& is_token) {
-  if (policy.off || http::is_safe(request.method)) return CsrfVerdict::not_needed;
+  if (http::is_safe(request.method)) return CsrfVerdict::not_needed;
+  return check_websocket_origin(request, peer, policy, is_token);
+}
+
+CsrfVerdict check_websocket_origin(const http::RequestHead& request, const http::Peer& peer, const CsrfPolicy& policy,
+                                   const std::function<bool(std::string_view token)>& is_token) {
+  if (policy.off) return CsrfVerdict::not_needed;
   switch (provenance(request, peer, policy)) {
     case Provenance::ours: return CsrfVerdict::same_origin;
     case Provenance::foreign: return CsrfVerdict::refused;

@@ -17,7 +17,7 @@ struct CsrfPolicy {
 };
 
 enum class CsrfVerdict : unsigned char {
-  not_needed,   // a safe method, or the policy is off
+  not_needed,   // a safe method that opens no WebSocket, or the policy is off
   same_origin,  // Sec-Fetch-Site: same-origin or none, or Origin is ours or allowed
   token,        // neither was sent, and X-CSRF-Token is the one
   refused,
@@ -30,6 +30,11 @@ enum class CsrfVerdict : unsigned char {
 // may end in front of it. `is_token` is asked at most once, about an X-CSRF-Token that stands there once and is not empty.
 [[nodiscard]] CsrfVerdict check_csrf(const http::RequestHead& request, const http::Peer& peer, const CsrfPolicy& policy,
                                      const std::function<bool(std::string_view token)>& is_token);
+
+// The same for a WebSocket handshake, which is a GET that no browser asks anybody about before it sends it, and that opens a way in which
+// both sides may say anything: safe it is not.
+[[nodiscard]] CsrfVerdict check_websocket_origin(const http::RequestHead& request, const http::Peer& peer, const CsrfPolicy& policy,
+                                                 const std::function<bool(std::string_view token)>& is_token);
 
 // For a request that no cookie authenticated and that signs somebody in all the same (login CSRF): whether the browser says that another
 // site made it send this, by the same rules. Whoever sends neither Sec-Fetch-Site nor Origin is no browser, and there is nobody to protect.

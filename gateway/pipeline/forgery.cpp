@@ -15,14 +15,15 @@ Denied forged() {
 }
 
 ForgeryCheck check_forgery(const http::RequestHead& request, const http::Peer& peer, const authorize::CsrfPolicy& policy,
-                           const authenticate::TagKeysPtr& keys, const IsTokenOfCaller& is_token_of_caller) {
+                           const authenticate::TagKeysPtr& keys, const IsTokenOfCaller& is_token_of_caller, Asks asks) {
   bool could_not_ask = false;
   const auto is_token = [&](std::string_view token) {
     could_not_ask = keys == nullptr;
     return keys != nullptr && is_token_of_caller(*keys, token);
   };
   ForgeryCheck check;
-  check.verdict = authorize::check_csrf(request, peer, policy, std::ref(is_token));
+  check.verdict = asks == Asks::for_websocket ? authorize::check_websocket_origin(request, peer, policy, std::ref(is_token))
+                                              : authorize::check_csrf(request, peer, policy, std::ref(is_token));
   switch (check.verdict) {
     case CsrfVerdict::not_needed:
     case CsrfVerdict::same_origin:

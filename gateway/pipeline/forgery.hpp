@@ -19,9 +19,11 @@ struct ForgeryCheck {
   // Why the request goes no further: refused (403), or a token was sent and the keys are not known yet (503). nullopt: it goes on.
   std::optional<authorize::Denied> denied = authorize::Denied{authorize::Denied::Why::requirement_unmet, "csrf", {}, {}};
 };
+enum class Asks : unsigned char { ordinarily, for_websocket };
 // `keys` is null until the store has told the shared secret.
 [[nodiscard]] ForgeryCheck check_forgery(const http::RequestHead& request, const http::Peer& peer, const authorize::CsrfPolicy& policy,
-                                         const authenticate::TagKeysPtr& keys, const IsTokenOfCaller& is_token_of_caller);
+                                         const authenticate::TagKeysPtr& keys, const IsTokenOfCaller& is_token_of_caller,
+                                         Asks asks = Asks::ordinarily);
 
 // The refusal (403) of a request that another site made the browser send.
 [[nodiscard]] authorize::Denied forged();

@@ -46,6 +46,7 @@ Pipeline::Pipeline(const Surroundings& surroundings)
       live_exchanges_(surroundings.live_exchanges),
       log_(surroundings.access_log, surroundings.audit_log, surroundings.metrics, surroundings.clock),
       clock_(surroundings.clock),
+      tunnels_(surroundings.tunnels),
       refresher_(surroundings.token_pairs, log_),
       own_endpoints_({surroundings.authenticator, surroundings.session_issuer, surroundings.token_pairs, surroundings.revoker, refresher_,
                       log_, surroundings.clock}) {
@@ -184,6 +185,23 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     co_return;
   }
 
+  // A handshake must be a good one before anybody is asked: what came behind a bad one belongs to nobody.
+  std::optional<http::WebSocketHandshake> websocket;
+  if (route.websocket && http::asks_for_websocket(request)) {
+    auto handshake = http::read_handshake(request);
+    if (const auto* refused = std::get_if<http::HandshakeRefused>(&handshake)) {
+      Answer refusal = answer_for_bad_handshake(*refused);
+      refusal.add_cookies(admitted.cookies);
+      record.decision = "refused";
+      record.reason = refusal.reason;
+      record.detail = refused->detail;
+      log_.decided(record, exchange);
+      co_await answer(exchange, refusal, record);
+      co_return;
+    }
+    websocket = std::get<http::WebSocketHandshake>(std::move(handshake));
+  }
+
   // Strip theirs, set ours: only now, because only a permit makes an outbound request (invariant 1).
   HeadBuffer head(spare_buffers_);
   const identity::OutboundContext context{
@@ -191,6 +209,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
       .scheme = exchange.peer().is_tls ? std::string_view("https") : std::string_view("http"),
       .request_id = record.id.view(),
       .traceparent = record.trace.traceparent(),
+      .websocket = websocket ? &*websocket : nullptr,
   };
   const auto built =
       identity::OutboundRequest::build(allowed.permit, route.outbound, road.snapshot->owned_names, request, context, head.bytes());
@@ -228,7 +247,9 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
                                       .add = add,
                                       .our_cookies = road.snapshot->our_cookies,
                                       .interceptor = establisher.get(),
-                                      .interruption = live ? &interruption : nullptr};
+                                      .interruption = live ? &interruption : nullptr,
+                                      .tunnels = &tunnels_,
+                                      .tunnel_idle_timeout = websocket ? route.websocket->idle_timeout : std::chrono::milliseconds(0)};
   const upstream::ForwardResult result = co_await upstream.forward(std::get<identity::OutboundRequest>(built), exchange, policy);
   record.upstream = upstream.settings().name;
   record.server = result.server;
@@ -243,6 +264,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     if (establisher == nullptr) instead->add_cookies(admitted.cookies);
     co_await answer(exchange, *instead, record);
   }
+  if (result.tunnel_end && *result.tunnel_end != http::TunnelEnd::closed) record.reason = http::name(*result.tunnel_end);
   if (interruption.fired()) record.reason = "caller_ended";
 }
 

@@ -6,6 +6,7 @@
 
 #include "authenticate/authenticator.hpp"
 #include "http/exchange.hpp"
+#include "http/tunnel.hpp"
 #include "issue/revoker.hpp"
 #include "issue/session_issuer.hpp"
 #include "issue/token_pairs.hpp"
@@ -42,6 +43,7 @@ class Pipeline final : public http::RequestHandler {
     observe::WorkerLog& access_log;
     observe::WorkerLog& audit_log;
     const Clock& clock;
+    http::Tunnels& tunnels;
   };
   explicit Pipeline(const Surroundings& surroundings);
 
@@ -78,6 +80,7 @@ class Pipeline final : public http::RequestHandler {
   LiveExchanges& live_exchanges_;
   RequestLog log_;
   const Clock& clock_;
+  http::Tunnels& tunnels_;
   Refresher refresher_;
   OwnEndpoints own_endpoints_;
   observe::IdGenerator ids_;

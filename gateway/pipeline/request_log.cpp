@@ -40,7 +40,9 @@ void RequestLog::common_fields(const RequestRecord& record, const http::Exchange
 
 void RequestLog::finished(const RequestRecord& record, const http::Exchange& exchange) {
   const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(clock_.monotonic_now() - exchange.started_at());
-  metrics_.request(record.route, method_label(exchange.request().method), record.status, duration);
+  // A tunnel is as long as its talk, which says nothing about how fast we answer: its handshake counts.
+  const auto answered_after = record.status == 101 ? record.upstream_time.value_or(duration) : duration;
+  metrics_.request(record.route, method_label(exchange.request().method), record.status, answered_after);
   if (record.upstream_time) metrics_.upstream(record.upstream, *record.upstream_time);
   if (access_.is_off()) return;
 

@@ -129,6 +129,15 @@ Answer answer_for_wrong_endpoint_method(std::string_view allow) {
   return answer;
 }
 
+Answer answer_for_bad_handshake(const http::HandshakeRefused& refused) {
+  const bool is_version = refused.why == http::HandshakeRefused::Why::version;
+  Answer answer = is_version ? make(426, "websocket_version", "Only version 13 of the WebSocket protocol is spoken here.")
+                             : make(400, "websocket_handshake", "The WebSocket handshake is malformed.");
+  if (is_version) answer.fields.emplace_back("Sec-WebSocket-Version", "13");
+  answer.close = true;  // what came behind it was for a tunnel, and is no request
+  return answer;
+}
+
 Answer answer_for_unavailable() {
   Answer answer = make(503, "unavailable", "What this request needs could not be asked now. Try again.");
   answer.fields.emplace_back("Retry-After", "1");

@@ -9,6 +9,7 @@
 
 #include "authorize/authorizer.hpp"
 #include "http/exchange.hpp"
+#include "http/websocket.hpp"
 #include "pipeline/decide.hpp"
 #include "upstream/upstream.hpp"
 
@@ -39,6 +40,8 @@ struct Answer {
 [[nodiscard]] Answer answer_for_loop();
 [[nodiscard]] Answer answer_for_unknown_endpoint();
 [[nodiscard]] Answer answer_for_wrong_endpoint_method(std::string_view allow);
+// A handshake that is none: 400, or 426 for another version of the protocol.
+[[nodiscard]] Answer answer_for_bad_handshake(const http::HandshakeRefused& refused);
 // 503 with Retry-After: the store or the keys could not be asked.
 [[nodiscard]] Answer answer_for_unavailable();
 // The upstream's X-Auth-Establish is none: 502.

@@ -1,8 +1,10 @@
 // One configuration, compiled: what a request is judged by. Immutable and shared; a request ends with the one it began with (invariant 5).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,11 @@ namespace sallyport::pipeline {
 // What a 2xx answer with X-Auth-Establish makes on a route (DESIGN §3.3).
 enum class Establish : unsigned char { nothing, session, tokens };
 
+// `websocket`: requests of this route may become tunnels (RFC 6455).
+struct WebSocketPlan {
+  std::chrono::milliseconds idle_timeout = std::chrono::minutes(5);  // without a byte either way
+};
+
 struct Route {
   std::string name;
   std::string source;  // "policies/demo.yaml:12:5", for explain and GET /routes
@@ -29,6 +36,7 @@ struct Route {
   identity::OutboundPlan outbound;
   authorize::CsrfPolicy csrf;
   Establish establish = Establish::nothing;
+  std::optional<WebSocketPlan> websocket;  // nullopt: `Upgrade` is removed, and the request is an ordinary one
   std::size_t upstream = 0;  // index into the worker's upstreams, in the order of the configuration
 };
 

@@ -35,6 +35,11 @@ Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, 
   }
   if (progress == Progress::failed) co_return work.result();
 
+  if (work.has_switched()) {
+    co_await work.tunnel();
+    co_return work.result();
+  }
+
   // Whoever looks at answers does so before a byte of one goes down, because he may want to answer himself.
   if (policy.interceptor != nullptr) {
     progress = co_await work.intercept();

@@ -28,7 +28,7 @@ Forwarding::Forwarding(Upstream::Impl& upstream, const identity::OutboundRequest
 Forwarding::~Forwarding() {
   if (policy_.interruption != nullptr) policy_.interruption->arm(nullptr, nullptr);
   upstream_.balancer.ended(server_);
-  upstream_.workspaces.give(std::move(work_));
+  if (work_) upstream_.workspaces.give(std::move(work_));
 }
 
 void Forwarding::choose(std::size_t server) {

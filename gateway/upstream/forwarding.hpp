@@ -56,6 +56,9 @@ class Forwarding {
   [[nodiscard]] Task<Progress> intercept();
   // Starts the downstream answer. failed: what is here of its body is broken already.
   [[nodiscard]] Progress start_answer();
+  // The answer's head is the 101 that was asked for. The tunnel, from there to its end.
+  [[nodiscard]] bool has_switched() const noexcept { return has_answer_ && request_.websocket() != nullptr && work_->head.status == 101; }
+  [[nodiscard]] Task<void> tunnel();
   // The next piece of the answer's body that is in the buffer. done: the body is complete. more: see `piece`; when it is empty, more must
   // be read. failed: broken framing.
   [[nodiscard]] Progress next_piece(std::string_view& piece);
@@ -117,6 +120,7 @@ class Forwarding {
   void start_decoding();
   // The answer's fields as they go downstream.
   void gather_fields();
+  void gather_switch_fields(const http::HandshakeAnswer& answer, std::string_view accept);
   // The interceptor keeps the answer.
   [[nodiscard]] Task<void> withhold();
   // Reads the answer's body past, when it is small and comes soon. True: all of it, and the connection can be kept for others.
@@ -133,7 +137,7 @@ class Forwarding {
   std::unique_ptr<transport::Stream> stream_;
   std::size_t server_ = 0;
   std::vector<bool> tried_;  // servers that could not be reached; empty as long as all went well
-  ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, false, {}};
+  ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, false, {}, {}};
 
   http::BodyState body_ = http::BodyState::end;  // how far the client's body has been read
   std::uint64_t body_left_ = 0;                  // of a sized body: what has not been read yet

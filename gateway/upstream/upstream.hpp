@@ -12,6 +12,7 @@
 #include "base/byte_buffer.hpp"
 #include "base/task.hpp"
 #include "http/exchange.hpp"
+#include "http/tunnel.hpp"
 #include "identity/outbound_request.hpp"
 #include "observe/metrics.hpp"
 #include "transport/deadline_wheel.hpp"
@@ -38,6 +39,7 @@ struct ForwardResult {
   std::chrono::microseconds upstream_time{};  // from the first byte sent to the answer's head
   std::string_view server;                    // authority of the server that was asked last; lives as long as the Upstream
   bool established_unasked = false;           // an X-Auth-Establish was removed from an answer that nobody intercepts
+  std::optional<http::TunnelEnd> tunnel_end{};  // the answer was a 101, and this is how its tunnel ended
   std::string_view detail;                    // static text or a view that lives as long as the Upstream; for our log
 };
 
@@ -81,6 +83,9 @@ struct AnswerPolicy {
   std::span<const std::string> our_cookies{};  // an upstream's Set-Cookie of one of these names is dropped (hazards F12)
   AnswerInterceptor* interceptor = nullptr;
   Interruption* interruption = nullptr;
+  // For a request with a WebSocket handshake, which becomes a tunnel when the upstream agrees.
+  http::Tunnels* tunnels = nullptr;
+  std::chrono::milliseconds tunnel_idle_timeout{};
 };
 
 // Belongs to one worker. Outlives its exchanges: held by shared_ptr in the worker's table, so that a reload can replace it.
@@ -92,7 +97,8 @@ class Upstream {
                                                                 transport::DeadlineWheel& wheel);
   ~Upstream();
 
-  // Sends `request` and streams the body and the answer, with back-pressure both ways. One retry on a kept connection that died before the
+  // Sends `request` and streams the body and the answer, with back-pressure both ways; a tunnel to its end, with an end of its own to say
+  // where it is interrupted. One retry on a kept connection that died before the
   // first byte of an answer, where RFC 9110 §9.2.2 allows and the body can be sent again. `request` comes from a Permit: invariant 1.
   [[nodiscard]] Task<ForwardResult> forward(const identity::OutboundRequest& request, http::Exchange& exchange, const AnswerPolicy& policy);
 

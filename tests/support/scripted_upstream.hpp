@@ -6,10 +6,12 @@
 #include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <future>
@@ -83,6 +85,11 @@ class Peer {
   }
   // TLS: bytes as they are.
   void write_sealed(std::string_view records) { ::send(socket_, records.data(), records.size(), MSG_NOSIGNAL); }
+  // Whether nothing comes for that long.
+  bool is_silent(std::chrono::milliseconds time) {
+    pollfd waiting{socket_, POLLIN, 0};
+    return input_.empty() && ::poll(&waiting, 1, static_cast<int>(time.count())) == 0;
+  }
   // As many bytes as the connection takes without anyone reading at the other end, at most `bytes_max`.
   std::size_t write_until_blocked(std::size_t bytes_max) {
     const timeval limit{0, 300'000};

@@ -231,9 +231,23 @@ TEST_F(ConfigSemantics, SendsTheServersHostOnlyWhereThereIsOne) {
   EXPECT_THAT(problems(one, "[ { url: http://a }, { url: http://a } ] }"), ElementsAre(HasSubstr("twice")));
 }
 
-TEST_F(ConfigSemantics, RefusesWhatOnlyALaterVersionKeeps) {
-  EXPECT_THAT(problems("    upstream: web", "    websocket: true\n    upstream: web"),
-              ElementsAre(HasSubstr("websocket is not supported by this version")));
+TEST_F(ConfigSemantics, ReadsWhetherARouteOpensWebSockets) {
+  const auto with = [this](const std::string& line) { return settings("    upstream: web", line + "\n    upstream: web").snapshot->routes[0]; };
+  EXPECT_FALSE(settings().snapshot->routes[0].websocket);
+  EXPECT_FALSE(with("    websocket: false").websocket);
+  ASSERT_TRUE(with("    websocket: true").websocket);
+  EXPECT_EQ(with("    websocket: true").websocket->idle_timeout, std::chrono::minutes(5));
+  ASSERT_TRUE(with("    websocket: { idle_timeout: 30s }").websocket);
+  EXPECT_EQ(with("    websocket: { idle_timeout: 30s }").websocket->idle_timeout, std::chrono::seconds(30));
+}
+
+TEST_F(ConfigSemantics, RefusesWebSocketsThatCouldNotBeOpened) {
+  const auto with = [this](const std::string& line) { return problems("    upstream: web", line + "\n    upstream: web"); };
+  EXPECT_THAT(with("    websocket: maybe"), ElementsAre(HasSubstr("maybe")));
+  EXPECT_THAT(with("    websocket: {}"), ElementsAre(HasSubstr("idle_timeout")));
+  EXPECT_THAT(with("    websocket: { idle_timeout: 0s }"), ElementsAre(HasSubstr("0s")));
+  EXPECT_THAT(with("    websocket: { idle_time: 5m }"), Contains(HasSubstr("idle_time")));
+  EXPECT_THAT(with("    websocket: true\n    establish: session"), Contains(HasSubstr("a route that signs in opens no WebSockets")));
 }
 
 TEST_F(ConfigSemantics, WarnsOfWhatHasNoEffectYet) {

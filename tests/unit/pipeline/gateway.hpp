@@ -178,7 +178,7 @@ class GatewayTest : public ::testing::Test {
   LogFile access_;
   LogFile audit_;
   Pipeline pipeline_{{worker_.authenticator, worker_.session_issuer, worker_.token_pairs, worker_.revoker, worker_.live, worker_.metrics,
-                      access_.log(), audit_.log(), worker_.clock}};
+                      access_.log(), audit_.log(), worker_.clock, worker_.tunnels}};
 };
 
 }  // namespace sallyport::pipeline

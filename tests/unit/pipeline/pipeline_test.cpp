@@ -58,7 +58,7 @@ class PipelineTest : public ::testing::Test {
   LogFile access_;
   LogFile audit_;
   Pipeline pipeline_{{worker_.authenticator, worker_.session_issuer, worker_.token_pairs, worker_.revoker, worker_.live, worker_.metrics,
-                      access_.log(), audit_.log(), worker_.clock}};
+                      access_.log(), audit_.log(), worker_.clock, worker_.tunnels}};
 };
 
 TEST_F(PipelineTest, AnswersAMissingCredentialWithAChallenge) {

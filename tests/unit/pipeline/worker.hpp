@@ -19,6 +19,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "authenticate/authenticator.hpp"
+#include "http/tunnel.hpp"
 #include "issue/revoker.hpp"
 #include "issue/session_issuer.hpp"
 #include "issue/token_pairs.hpp"
@@ -114,6 +115,7 @@ struct TestWorker {
   issue::TokenPairs token_pairs{{store, revocations, desks, clock, metrics, context.get_executor()}};
   issue::Revoker revoker{store, {}, metrics};
   LiveExchanges live{{revocations, sessions, clock, tasks}};
+  http::Tunnels tunnels{wheel, metrics};
 
  private:
   template <class T>
