@@ -1,5 +1,6 @@
 // The section `issuers`.
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -7,19 +8,22 @@
 #include "app/config_loading.hpp"
 #include "base/text.hpp"
 #include "identity/owned_names.hpp"
+#include "upstream/https_fetcher.hpp"
 
 namespace sallyport::app {
 namespace {
 
 using authenticate::Algorithm;
 using authenticate::KeyFile;
+using authenticate::KeyUrl;
 using authenticate::TokenPlace;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr seconds kDefaultTolerance{5};
-constexpr std::string_view kEdge = "edge";  // the issuer of the tokens that the gateway itself issues (DESIGN §2.3)
+constexpr std::string_view kEdge = "edge";                        // the issuer of the tokens that the gateway itself issues (DESIGN §2.3)
+constexpr std::string_view kCertificates = "client-certificate";  // the issuer of those that a client certificate names
 constexpr std::size_t kKeyFileBytesMax = 1024 * 1024;
 
 // Where messages about an issuer's settings point to, as long as they are needed.
@@ -64,10 +68,9 @@ std::vector<Algorithm> read_algorithms(Problems& problems, const Node& node) {
   return algorithms;
 }
 
-std::optional<KeyFile> read_key_file(Loading& loading, const Node& node, IssuerNodes& nodes) {
-  Problems& problems = loading.problems;
-  const MapReader keys(problems, node, "issuers[].keys");
-  if (!keys.is_map() || keys.has("jwks_url")) return std::nullopt;  // reported
+constexpr std::string_view kKeyKinds = "jwks_file, jwks_url, pem_file, secret_file";
+
+std::optional<KeyFile> read_key_file(Problems& problems, const MapReader& keys, IssuerNodes& nodes) {
   static constexpr std::pair<std::string_view, KeyFile::Kind> kKinds[] = {
       {"jwks_file", KeyFile::Kind::jwks_file}, {"pem_file", KeyFile::Kind::pem_file}, {"secret_file", KeyFile::Kind::secret_file}};
   std::optional<KeyFile> file;
@@ -75,7 +78,7 @@ std::optional<KeyFile> read_key_file(Loading& loading, const Node& node, IssuerN
   for (const auto& [key, kind] : kKinds) {
     if (!keys.has(key)) continue;
     if (!first.empty()) {
-      problems.error(keys.place_of(key), fmt::format("{} stands beside {}; expected one of jwks_file, pem_file, secret_file", key, first));
+      problems.error(keys.place_of(key), fmt::format("{} stands beside {}; expected one of {}", key, first, kKeyKinds));
       return std::nullopt;
     }
     first = key;
@@ -87,8 +90,86 @@ std::optional<KeyFile> read_key_file(Loading& loading, const Node& node, IssuerN
     nodes.key_file = value;
     file = KeyFile{kind, std::move(*path)};
   }
-  if (first.empty()) problems.error(node.at, "issuers[].keys names no keys; expected one of jwks_file, pem_file, secret_file");
+  if (first.empty()) problems.error(keys.node().at, fmt::format("issuers[].keys names no keys; expected one of {}", kKeyKinds));
   return file;
+}
+
+// Where the last good set is kept: where the operator says, else beside the store's file.
+void read_cache_file(Loading& loading, const MapReader& keys, const std::string& issuer, KeyUrl& url) {
+  if (keys.has("cache_file")) {
+    const Node* node = keys.find("cache_file");
+    const auto path = node == nullptr ? std::nullopt : read_text(loading.problems, *node, "the path of a file");
+    if (!path) return;
+    url.cache_file = resolve(*node->at.source, *path);
+    std::error_code ignored;
+    if (path->ends_with('/') || std::filesystem::is_directory(url.cache_file, ignored)) {
+      loading.problems.error(node->at, fmt::format("{} is a directory; expected the path of a file", shown(*node)));
+    }
+    return;
+  }
+  if (loading.has_store_path && !loading.settings.store.path.empty()) {
+    url.cache_file = fmt::format("{}.keys/{}.json", loading.settings.store.path, issuer);
+    return;
+  }
+  loading.problems.warning(keys.place_of("jwks_url"),
+                           "the keys are kept nowhere: a restart while their URL is away has none; expected a cache_file beside");
+}
+
+std::optional<KeyUrl> read_key_url(Loading& loading, const MapReader& keys, const std::string& issuer) {
+  Problems& problems = loading.problems;
+  for (const std::string_view other : {"jwks_file", "pem_file", "secret_file"}) {
+    if (!keys.has(other)) continue;
+    problems.error(keys.place_of(other), fmt::format("{} stands beside jwks_url; expected one of {}", other, kKeyKinds));
+    return std::nullopt;
+  }
+  const Node* node = keys.find("jwks_url");
+  const auto text = node == nullptr ? std::nullopt : read_text(problems, *node, "the URL of a JWK Set, like https://issuer.example/keys");
+  if (!text) return std::nullopt;
+  const Result<upstream::FetchUrl> parsed = upstream::FetchUrl::parse(*text);
+  if (!parsed) {
+    // Not shown when it may hold a password.
+    const bool may_hold_one = node->expanded || text->find('@') != std::string::npos;
+    problems.error(node->at, may_hold_one ? "this is no URL of a JWK Set; expected https://HOST/PATH, without credentials"
+                                          : fmt::format("{} {}", shown(*node), parsed.error().detail));
+    return std::nullopt;
+  }
+  KeyUrl url;
+  url.url = *text;
+  if (const Node* ca_file = keys.find("ca_file")) {
+    url.ca_file = read_file_path(problems, *ca_file, FileSecrecy::public_).value_or("");
+    if (!parsed->is_tls) problems.error(keys.place_of("ca_file"), "ca_file stands here, but the URL is http://");
+    transport::UpstreamTlsSettings tls;
+    tls.ca_file = url.ca_file;
+    if (!url.ca_file.empty()) {
+      if (const auto context = transport::make_tls_client_context(tls); !context) problems.error(ca_file->at, context.error().detail);
+      const Result<std::string> content = read_regular_file(url.ca_file, kKeyFileBytesMax);
+      if (content) {
+        const Sha256 digest = sha256(*content);
+        url.ca_digest = hex_encode({reinterpret_cast<const char*>(digest.data()), digest.size()});
+      }
+    }
+  }
+  read_cache_file(loading, keys, issuer, url);
+  return url;
+}
+
+// Into `settings`; false: reported.
+bool read_keys(Loading& loading, const Node& node, authenticate::IssuerSettings& settings, IssuerNodes& nodes) {
+  Problems& problems = loading.problems;
+  const MapReader keys(problems, node, "issuers[].keys");
+  if (!keys.is_map()) return false;
+  nodes.key_file = &node;
+  if (keys.has("jwks_url")) {
+    settings.key_url = read_key_url(loading, keys, settings.name);
+    return settings.key_url.has_value();
+  }
+  for (const std::string_view part : {"ca_file", "cache_file"}) {
+    if (keys.has(part)) problems.error(keys.place_of(part), fmt::format("{} stands here without jwks_url, whose part it is", part));
+  }
+  std::optional<KeyFile> file = read_key_file(problems, keys, nodes);
+  if (!file) return false;
+  settings.keys = std::move(*file);
+  return true;
 }
 
 std::optional<TokenPlace> read_token_place(Problems& problems, const Node& node) {
@@ -155,6 +236,8 @@ void read_issuer_value(Loading& loading, const Node& node, authenticate::Expecta
 std::string read_issuer_name(Loading& loading, const Node& node) {
   auto name = read_name(loading.problems, node);
   if (!name) return {};
+  if (*name == kCertificates)
+    loading.problems.error(node.at, "the name 'client-certificate' is taken by client certificates; expected another name");
   if (*name == kEdge) loading.problems.error(node.at, "the name 'edge' is taken by the gateway's own tokens; expected another name");
   if (find_issuer(loading, *name) != nullptr)
     loading.problems.error(node.at, fmt::format("another issuer has the name {} already", shown(node)));
@@ -211,18 +294,19 @@ void check_key_file(Problems& problems, const Node& node, const KeyFile& file, c
   if (!content) return;  // load_issuer() has read it
   if (!holds_private_keys({reinterpret_cast<const char*>(content->reveal().data()), content->size()})) return;
   check_is_closed(problems, node, file.path);
-  if (known.issuer->keys->has_secrets()) return;
+  if (known.issuer->keys->keys()->has_secrets()) return;
   problems.warning(node.at, fmt::format("{} holds private keys, which verify nothing; expected the public halves alone", shown(node)));
 }
 
 void load_keys(Loading& loading, authenticate::IssuerSettings settings, const IssuerNodes& nodes, KnownIssuer& known) {
   std::vector<std::string> warnings;
   const KeyFile file = settings.keys;
+  const bool is_fetched = settings.key_url.has_value();
   Result<authenticate::IssuerPtr> issuer = authenticate::load_issuer(std::move(settings), warnings);
   for (const std::string& warning : warnings) loading.problems.warning(nodes.key_file->at, warning);
   if (!issuer) return loading.problems.error(nodes.key_file->at, issuer.error().detail);
   known.issuer = std::move(*issuer);
-  check_key_file(loading.problems, *nodes.key_file, file, known);
+  if (!is_fetched) check_key_file(loading.problems, *nodes.key_file, file, known);
 }
 
 void read_issuer(Loading& loading, const Node& node) {
@@ -235,7 +319,8 @@ void read_issuer(Loading& loading, const Node& node) {
       authenticate::Expectations{
           {}, {}, {}, kDefaultTolerance, std::nullopt, {"sub"}, std::nullopt, JsonPointer::member("roles"), JsonPointer::member("scope")},
       {},
-      {TokenPlace{TokenPlace::Kind::authorization, {}}}};
+      {TokenPlace{TokenPlace::Kind::authorization, {}}},
+      std::nullopt};
   authenticate::Expectations& expectations = settings.expectations;
 
   if (const Node* name = reader.require("name", "a name that routes refer to")) settings.name = read_issuer_name(loading, *name);
@@ -246,15 +331,15 @@ void read_issuer(Loading& loading, const Node& node) {
   if (const Node* algorithms = reader.require("algorithms", "a list of algorithms like [ES256, RS256]")) {
     expectations.algorithms = read_algorithms(problems, *algorithms);
   }
-  std::optional<KeyFile> keys;
-  if (const Node* value = reader.require("keys", "one of jwks_file, pem_file, secret_file")) keys = read_key_file(loading, *value, nodes);
+  bool has_keys = false;
+  if (const Node* value = reader.require("keys", fmt::format("one of {}", kKeyKinds)))
+    has_keys = read_keys(loading, *value, settings, nodes);
   read_optional_parts(loading, reader, settings);
 
   KnownIssuer known{settings.name, expectations.issuer, node.at, nullptr};
   // Parts that the YAML reader refused are missing without an error of this issuer.
-  const bool is_complete = keys && !expectations.issuer.empty() && !expectations.audiences.empty() && !expectations.algorithms.empty();
+  const bool is_complete = has_keys && !expectations.issuer.empty() && !expectations.audiences.empty() && !expectations.algorithms.empty();
   if (problems.error_count() == errors_before && is_complete) {
-    settings.keys = std::move(*keys);
     load_keys(loading, std::move(settings), nodes, known);
   }
   loading.issuers.push_back(std::move(known));

@@ -96,14 +96,20 @@ void read_named_credentials(RouteReading& reading, const Node& node) {
   std::vector<const KnownIssuer*> named;
   std::vector<authenticate::CredentialEntry> entries;
   bool has_session = false;
-  for (const Node* item : read_list(loading.problems, node, "a list of { jwt: ISSUER } and session")) {
+  for (const Node* item : read_list(loading.problems, node, "a list of { jwt: ISSUER }, session and client_certificate")) {
     if (item->kind == Node::Kind::scalar) {
-      static const Words<int> kWords = {{"session", 0}};
-      if (!read_keyword(loading.problems, *item, kCredentialsPath, kWords)) continue;
+      static const Words<bool> kWords = {{"session", false}, {"client_certificate", true}};
+      const auto is_certificate = read_keyword(loading.problems, *item, kCredentialsPath, kWords);
+      if (!is_certificate) continue;
+      if (*is_certificate) {
+        if (!loading.certificates_used_at) loading.certificates_used_at = item->at;
+        entries.push_back({.is_session = false, .issuer = nullptr, .is_client_certificate = true});
+        continue;
+      }
       if (has_session) loading.problems.error(item->at, "session stands in the list twice");
       has_session = true;
       use_sessions(loading, item->at);
-      entries.push_back({true, nullptr});
+      entries.push_back({.is_session = true, .issuer = nullptr, .is_client_certificate = false});
       continue;
     }
     const KnownIssuer* issuer = read_token_credential(loading, *item);
@@ -111,7 +117,7 @@ void read_named_credentials(RouteReading& reading, const Node& node) {
     if (std::ranges::find(named, issuer) != named.end())
       loading.problems.error(item->at, fmt::format("the issuer '{}' stands in the list twice", issuer->name));
     named.push_back(issuer);
-    if (issuer->issuer != nullptr) entries.push_back({false, issuer->issuer});
+    if (issuer->issuer != nullptr) entries.push_back({.is_session = false, .issuer = issuer->issuer, .is_client_certificate = false});
   }
   reading.route.credentials = authenticate::make_plan(entries, loading.sessions);
 }

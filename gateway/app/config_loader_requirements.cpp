@@ -96,7 +96,9 @@ std::optional<Requirement> read_networks(const TestReading& reading) {
 }
 
 std::optional<Requirement> read_method(const TestReading& reading) {
-  static const Words<identity::AuthMethod> kMethods = {{"jwt", identity::AuthMethod::jwt}, {"session", identity::AuthMethod::session}};
+  static const Words<identity::AuthMethod> kMethods = {{"jwt", identity::AuthMethod::jwt},
+                                                       {"session", identity::AuthMethod::session},
+                                                       {"client_certificate", identity::AuthMethod::client_certificate}};
   const auto method = read_keyword(reading.loading.problems, reading.node, fmt::format("{}.method", kPath), kMethods);
   if (!method) return std::nullopt;
   return made(authorize::MethodIs{*method});

@@ -76,6 +76,7 @@ struct Loading {
   bool has_store_path = false;
   bool has_redis = false;
   authenticate::SessionSettingsPtr sessions;  // never null once read_sessions() was called
+  std::optional<Place> certificates_used_at;  // the first route that takes client certificates
   std::optional<Place> sessions_used_at;      // the first place that makes sessions something that is used
   std::optional<Place> tokens_at;             // of the section `tokens`, faulty or not
   issue::EdgeKeysPtr edge;                    // null without `tokens`, and where they are at fault

@@ -20,16 +20,21 @@ bool takes_edge_cookie(const CredentialPlan& plan) {
 
 }  // namespace
 
-std::optional<Authentication> Authenticator::try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now) {
-  const Credential credential = find_credential(request, plan);
+std::optional<Authentication> Authenticator::try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
+                                                              const transport::PeerCertificate* certificate) {
+  const Credential credential = find_credential(request, plan, certificate);
   if (std::holds_alternative<NoCredential>(credential)) return Authentication{NotPresented{}, false, takes_edge_cookie(plan)};
   if (const auto* two = std::get_if<TwoCredentials>(&credential)) return Authentication{identity::Ambiguous{std::string(two->detail)}};
   if (const auto* unusable = std::get_if<UnusableCredential>(&credential)) {
     return Authentication{Refused{RefusalReason::malformed, std::string(unusable->detail)}};
   }
   if (const auto* bearer = std::get_if<BearerToken>(&credential)) {
-    JwtAuthenticator::Judgement judged = tokens_.judge(*bearer, plan, now);
+    JwtAuthenticator::Judgement judged = tokens_.judge(*bearer, plan, now, certificate);
+    if (judged.worth_asking) return std::nullopt;
     return Authentication{std::move(judged.outcome), bearer->by_cookie, judged.is_expired_edge_token && bearer->by_cookie};
+  }
+  if (const auto* shown = std::get_if<ClientCertificate>(&credential)) {
+    return Authentication{certificates_.authenticate(*shown->certificate, now), false, false};
   }
   const auto& cookie = std::get<SessionCookie>(credential);
   auto outcome = cookie.is_foreign ? sessions_.try_foreign(cookie.value, *plan.sessions) : sessions_.try_own(cookie.value, *plan.sessions);
@@ -37,12 +42,35 @@ std::optional<Authentication> Authenticator::try_authenticate(const http::Reques
   return Authentication{std::move(*outcome), true, false};
 }
 
-Task<Authentication> Authenticator::ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now) {
-  const Credential credential = find_credential(request, plan);
+// The token's key may have come after the keys that we have.
+Task<Authentication> Authenticator::ask_for_key(BearerToken bearer, const CredentialPlan& plan, WallTime now,
+                                                const transport::PeerCertificate* certificate) {
+  JwtAuthenticator::Judgement judged = tokens_.judge(bearer, plan, now, certificate);
+  if (judged.worth_asking) {
+    const std::shared_ptr<KeySource> source = judged.worth_asking;
+    Task<bool> asking = KeySource::ask(source, std::move(judged.key_id));
+    const bool has_answered = co_await std::move(asking);
+    // Without an answer the same judgement stands, unless another request brought the key meanwhile.
+    judged = tokens_.judge(bearer, plan, now, certificate, has_answered ? source.get() : nullptr);
+  }
+  Authentication authentication;
+  authentication.outcome = std::move(judged.outcome);
+  authentication.by_cookie = bearer.by_cookie;
+  authentication.may_refresh = judged.is_expired_edge_token && bearer.by_cookie;
+  co_return authentication;
+}
+
+Task<Authentication> Authenticator::ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
+                                        const transport::PeerCertificate* certificate) {
+  const Credential credential = find_credential(request, plan, certificate);
+  if (const auto* bearer = std::get_if<BearerToken>(&credential)) {
+    Task<Authentication> asked = ask_for_key(*bearer, plan, now, certificate);
+    co_return co_await std::move(asked);
+  }
   const auto* cookie = std::get_if<SessionCookie>(&credential);
   if (cookie == nullptr) {
-    auto decided = try_authenticate(request, plan, now);
-    co_return std::move(*decided);  // only a session cookie is ever undecided
+    auto decided = try_authenticate(request, plan, now, certificate);
+    co_return std::move(*decided);  // only tokens and session cookies are ever undecided
   }
   std::string value(cookie->value);
   Task<identity::AuthOutcome> asked =

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "authenticate/certificate_authenticator.hpp"
 #include "authenticate/credentials.hpp"
 #include "authenticate/jwt_authenticator.hpp"
 #include "authenticate/session_authenticator.hpp"
@@ -11,7 +12,8 @@ namespace sallyport::authenticate {
 
 struct Authentication {
   identity::AuthOutcome outcome = identity::NotPresented{};
-  // The credential came in a cookie: a page of another site may have made the browser send it (CSRF).
+  // The credential came in a cookie: a page of another site may have made the browser send it (CSRF). A client certificate goes along in
+  // the same way, and is known by the identity's method.
   bool by_cookie = false;
   // Nothing was presented, or it was the access cookie of ours and good but for its age; and the plan takes our access cookie. A refresh
   // cookie may stand in for it.
@@ -21,19 +23,27 @@ struct Authentication {
 class Authenticator {
  public:
   // Both outlive *this.
-  Authenticator(JwtAuthenticator& tokens, SessionAuthenticator& sessions) : tokens_(tokens), sessions_(sessions) {}
+  Authenticator(JwtAuthenticator& tokens, SessionAuthenticator& sessions)
+      : tokens_(tokens), sessions_(sessions), certificates_(tokens.revocations()) {}
 
-  // Decides from memory. nullopt: the store must be asked, by ask() with the same arguments.
-  [[nodiscard]] std::optional<Authentication> try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now);
-  // `request` and `plan` outlive the call.
-  [[nodiscard]] Task<Authentication> ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now);
+  // Decides from memory. nullopt: the store or an issuer must be asked, by ask() with the same arguments.
+  // `certificate`: what the client showed at the TLS handshake and was verified there (http::Peer); nullptr: none.
+  [[nodiscard]] std::optional<Authentication> try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
+                                                               const transport::PeerCertificate* certificate = nullptr);
+  // All of them outlive the call.
+  [[nodiscard]] Task<Authentication> ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
+                                         const transport::PeerCertificate* certificate = nullptr);
 
   [[nodiscard]] JwtAuthenticator& tokens() noexcept { return tokens_; }
   [[nodiscard]] SessionAuthenticator& sessions() noexcept { return sessions_; }
 
  private:
+  [[nodiscard]] Task<Authentication> ask_for_key(BearerToken bearer, const CredentialPlan& plan, WallTime now,
+                                                 const transport::PeerCertificate* certificate);
+
   JwtAuthenticator& tokens_;
   SessionAuthenticator& sessions_;
+  CertificateAuthenticator certificates_;
 };
 
 // What a double-submit CSRF token is bound to: the session, the family of an edge token, else issuer and subject.

@@ -124,10 +124,14 @@ Credential find_session(const http::RequestHead& request, const SessionSettings&
   return find_session_cookie(request, sessions.foreign->cookie, true);
 }
 
-Credential find_at_step(const http::RequestHead& request, const CredentialPlan& plan, const CredentialPlan::Step& step) {
+Credential find_at_step(const http::RequestHead& request, const CredentialPlan& plan, const CredentialPlan::Step& step,
+                        const transport::PeerCertificate* certificate) {
   switch (step.kind) {
     case CredentialPlan::Step::Kind::jwt: return find_token(request, plan, step.places);
     case CredentialPlan::Step::Kind::session: return find_session(request, *plan.sessions);
+    case CredentialPlan::Step::Kind::client_certificate:
+      if (certificate == nullptr) return NoCredential{};
+      return ClientCertificate{certificate};
   }
   return NoCredential{};
 }
@@ -154,11 +158,13 @@ CredentialPlan make_plan(const std::vector<CredentialEntry>& entries, SessionSet
   CredentialPlan plan;
   plan.sessions = std::move(sessions);
   for (const CredentialEntry& entry : entries) {
-    const Step::Kind kind = entry.is_session ? Step::Kind::session : Step::Kind::jwt;
+    const Step::Kind kind = entry.is_client_certificate ? Step::Kind::client_certificate
+                            : entry.is_session          ? Step::Kind::session
+                                                        : Step::Kind::jwt;
     if (entry.is_session && !plan.sessions) throw std::invalid_argument("a plan of credentials with sessions but without their settings");
     auto step = std::find_if(plan.steps.begin(), plan.steps.end(), [&](const Step& known) { return known.kind == kind; });
     if (step == plan.steps.end()) step = plan.steps.insert(step, Step{kind, 0});
-    if (!entry.is_session) step->places |= add_issuer(plan, entry.issuer);
+    if (kind == Step::Kind::jwt) step->places |= add_issuer(plan, entry.issuer);
   }
   return plan;
 }
@@ -179,10 +185,10 @@ CredentialPlan make_default_plan(const std::vector<IssuerPtr>& issuers, SessionS
   return plan;
 }
 
-Credential find_credential(const http::RequestHead& request, const CredentialPlan& plan) {
+Credential find_credential(const http::RequestHead& request, const CredentialPlan& plan, const transport::PeerCertificate* certificate) {
   if (request.count(http::FieldId::authorization) > 1) return TwoCredentials{"two Authorization fields"};
   for (const CredentialPlan::Step& step : plan.steps) {
-    Credential found = find_at_step(request, plan, step);
+    Credential found = find_at_step(request, plan, step, certificate);
     if (!std::holds_alternative<NoCredential>(found)) return found;
   }
   return NoCredential{};

@@ -11,13 +11,17 @@
 #include "authenticate/session_settings.hpp"
 #include "http/head.hpp"
 
+namespace sallyport::transport {
+struct PeerCertificate;
+}
+
 namespace sallyport::authenticate {
 
 // Compiled per route at load: what is accepted, in the order in which it decides. The first step of which something is present decides,
 // good or bad; what stands at later steps is not looked at (DESIGN §2.3).
 struct CredentialPlan {
   struct Step {
-    enum class Kind : unsigned char { jwt, session } kind = Kind::jwt;
+    enum class Kind : unsigned char { jwt, session, client_certificate } kind = Kind::jwt;
     std::uint64_t places = 0;  // of jwt: bit i stands for token_places[i]
   };
   std::vector<Step> steps;
@@ -30,9 +34,11 @@ struct CredentialPlan {
 struct CredentialEntry {
   bool is_session = false;
   IssuerPtr issuer;  // of jwt
+  bool is_client_certificate = false;  // neither of both
 };
 [[nodiscard]] CredentialPlan make_plan(const std::vector<CredentialEntry>& entries, SessionSettingsPtr sessions);
-// A route without `credentials`: tokens in header fields, then the session cookie, then tokens in cookies.
+// A route without `credentials`: tokens in header fields, then the session cookie, then tokens in cookies. Never a client certificate: a
+// route says so when a connection alone is to let somebody in.
 [[nodiscard]] CredentialPlan make_default_plan(const std::vector<IssuerPtr>& issuers, SessionSettingsPtr sessions);
 
 struct NoCredential {};
@@ -42,8 +48,11 @@ struct BearerToken {
   bool by_cookie = false;    // at no header field
 };
 struct SessionCookie {
-  std::string_view value;  // a view into the request
+  std::string_view value;   // a view into the request
   bool is_foreign = false;  // of sessions.foreign
+};
+struct ClientCertificate {
+  const transport::PeerCertificate* certificate;  // never nullptr; as long as the connection
 };
 struct TwoCredentials {
   std::string_view detail;
@@ -52,7 +61,7 @@ struct TwoCredentials {
 struct UnusableCredential {
   std::string_view detail;
 };
-using Credential = std::variant<NoCredential, BearerToken, SessionCookie, TwoCredentials, UnusableCredential>;
+using Credential = std::variant<NoCredential, BearerToken, SessionCookie, ClientCertificate, TwoCredentials, UnusableCredential>;
 
 // More places than this in one plan are a mistake of the configuration; those behind are not looked at.
 inline constexpr std::size_t kTokenPlacesMax = 64;
@@ -62,7 +71,8 @@ inline constexpr std::size_t kTokenPlacesMax = 64;
 // UnusableCredential, whatever the others hold. Two session cookies of one name are TwoCredentials. Of our own session cookie and a foreign
 // one, ours decides. A scheme other than Bearer is no credential (DESIGN §3.5). Behind "Bearer" stand exactly one space and one or
 // more bytes without a space; whether those are a token is for UnverifiedJws to say.
-[[nodiscard]] Credential find_credential(const http::RequestHead& request, const CredentialPlan& plan);
+[[nodiscard]] Credential find_credential(const http::RequestHead& request, const CredentialPlan& plan,
+                                         const transport::PeerCertificate* certificate = nullptr);
 
 // The value of the one cookie of that name; nullopt when there is none, and when there are several.
 [[nodiscard]] std::optional<std::string_view> only_cookie(const http::RequestHead& request, std::string_view name);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "authenticate/key_cache.hpp"
+
 namespace sallyport::authenticate {
 namespace {
 
@@ -43,16 +45,48 @@ Result<void> check_fit(const KeySet& keys, const std::vector<Algorithm>& algorit
   return {};
 }
 
+// Its only witness is the file: whatever is wrong with it, the issuer is asked anyway.
+void recall_keys(const IssuerSettings& settings, KeySource& source, std::vector<std::string>& warnings) {
+  const Result<CachedKeys> cached = read_cached_keys(settings.key_url->cache_file, settings.key_url->url);
+  if (!cached) {
+    if (cached.error().fault != Fault::not_found) warnings.push_back("its cached keys are not used: " + cached.error().detail);
+    return;
+  }
+  std::vector<std::string> known;  // they were said when the set was fetched
+  Result<KeySet> keys = read_fetched_keys(cached->jwks, settings.expectations, known);
+  if (!keys) {
+    warnings.push_back("its cached keys are not used: " + keys.error().detail);
+    return;
+  }
+  source.publish(std::make_shared<const KeySet>(std::move(*keys)), sha256(cached->jwks), cached->fetched_at);
+}
+
 }  // namespace
+
+Result<KeySet> read_fetched_keys(std::string_view jwks, const Expectations& expectations, std::vector<std::string>& warnings) {
+  Result<KeySet> keys = KeySet::from_jwks(jwks, warnings);
+  if (!keys) return keys;
+  if (keys->has_secrets()) return malformed("it holds secrets (kty oct): whoever can read the URL could sign");
+  if (auto checked = check_fit(*keys, expectations.algorithms, warnings); !checked) return checked.error();
+  return keys;
+}
 
 Result<IssuerPtr> load_issuer(IssuerSettings settings, std::vector<std::string>& warnings) {
   const Expectations& expectations = settings.expectations;
   if (auto checked = check_expectations(expectations); !checked) return checked.error();
+  if (settings.key_url) {
+    if (is_symmetric(expectations.algorithms.front())) return malformed("HS* is allowed, but a URL can only serve public keys");
+    auto fetched = std::make_shared<Issuer>();
+    fetched->keys = std::make_shared<KeySource>(KeySourceLimits{});
+    if (!settings.key_url->cache_file.empty()) recall_keys(settings, *fetched->keys, warnings);
+    fetched->settings = std::move(settings);
+    return IssuerPtr(std::move(fetched));
+  }
   Result<KeySet> keys = read_keys(settings.keys, expectations.algorithms, warnings);
   if (!keys) return keys.error();
   if (auto checked = check_fit(*keys, expectations.algorithms, warnings); !checked) return checked.error();
   auto issuer = std::make_shared<Issuer>();
-  issuer->keys = std::make_shared<const KeySet>(std::move(*keys));
+  issuer->keys = std::make_shared<KeySource>(std::move(*keys));
   issuer->settings = std::move(settings);
   return IssuerPtr(std::move(issuer));
 }

@@ -162,6 +162,24 @@ std::optional<Refused> check_claims(const Json& claims, const Expectations& expe
   return read_string(claims, "jti", facts.token_id);
 }
 
+// RFC 7800 §3.1, RFC 8705 §3.1. A proof of possession that is not asked for would make a stolen token as good as its owner.
+std::optional<Refused> read_confirmation(const Json& claims, std::string& certificate) {
+  constexpr std::size_t kThumbprintLength = 43;  // of a SHA-256 in base64url
+  const Json* cnf = claims.find("cnf");
+  if (cnf == nullptr) return std::nullopt;
+  const JsonObject* members = cnf->object();
+  if (members == nullptr) return refuse(RefusalReason::claim_invalid, "cnf is no object");
+  if (members->size() != 1 || members->front().first != "x5t#S256") {
+    return refuse(RefusalReason::wrong_certificate, "cnf asks for more than a client certificate");
+  }
+  const std::string* thumbprint = members->front().second.string();
+  if (thumbprint == nullptr || thumbprint->size() != kThumbprintLength || !base64url_decode(*thumbprint)) {
+    return refuse(RefusalReason::claim_invalid, "cnf.x5t#S256 is no SHA-256");
+  }
+  certificate = *thumbprint;
+  return std::nullopt;
+}
+
 std::optional<Refused> check_token_type(const UnverifiedJws& token, const std::optional<std::string>& expected) {
   if (!expected || (token.type() && same_type(*token.type(), *expected))) return std::nullopt;
   return refuse(RefusalReason::token_type_refused, token.type() ? "typ" : "no typ");
@@ -249,6 +267,7 @@ std::variant<IdentityFacts, Refused> JwtVerifier::verify(const UnverifiedJwt& to
   if (auto refused = check_token_type(token, expectations.token_type)) return std::move(*refused);
   IdentityFacts facts;
   if (auto refused = check_claims(token.claims_, expectations, now, facts)) return std::move(*refused);
+  if (auto refused = read_confirmation(token.claims_, facts.certificate)) return std::move(*refused);
   facts.issuer = expectations.issuer;
   facts.method = identity::AuthMethod::jwt;
   facts.roles = read_roles(token.claims_, expectations.roles, facts.roles_unreadable);

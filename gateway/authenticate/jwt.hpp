@@ -73,6 +73,8 @@ struct Expectations {
 // `now` is wall time. With the tolerance t, a token is good while nbf - t <= now < exp + t and iat - t <= now <= iat + max_age + t;
 // fractions of a second count and are never rounded in the token's favour. nbf after exp, and exp after the year 9999, are claim_invalid.
 // facts.expires_at is the end of that time: never at or after it. facts.issuer_name is left empty.
+// `cnf` (RFC 7800) may bind the token to a client certificate, by `x5t#S256` alone (RFC 8705 §3.1): facts.certificate, for the caller to
+// compare. Any other `cnf` asks for a check that nobody here makes: wrong_certificate.
 // A role or scope claim of a wrong type, or with one element of a wrong type, gives none at all, never a part.
 class JwtVerifier {
  public:

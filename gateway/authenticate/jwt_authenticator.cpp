@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "http/exchange.hpp"
+
 namespace sallyport::authenticate {
 namespace {
 
@@ -40,26 +42,61 @@ std::optional<Refused> read_edge_claims(identity::IdentityFacts& facts) {
   return std::nullopt;
 }
 
-std::variant<identity::IdentityFacts, Refused> verify(const BearerToken& bearer, const CredentialPlan& plan, WallTime now,
-                                                      IssuerPtr& issuer) {
-  auto parsed = UnverifiedJwt::parse(bearer.token);
-  if (auto* refused = std::get_if<Refused>(&parsed)) return std::move(*refused);
-  const UnverifiedJwt& token = std::get<UnverifiedJwt>(parsed);
-  issuer = issuer_of(plan, token.claimed_issuer());
-  if (!issuer) return Refused{RefusalReason::unknown_issuer, "none that this route accepts"};
-  if (!takes_tokens_from(*issuer, plan, bearer.places)) {
-    return Refused{RefusalReason::unknown_issuer, issuer->settings.name + ": takes no tokens from where this one stood"};
+// RFC 8705 §3: whoever has the token but not the key of the certificate is not the one it was given to.
+std::optional<Refused> check_certificate(const identity::IdentityFacts& facts, const transport::PeerCertificate* certificate) {
+  if (facts.certificate.empty()) return std::nullopt;
+  if (certificate == nullptr) {
+    return Refused{RefusalReason::wrong_certificate, facts.issuer_name + ": bound to a client certificate, and none was shown"};
   }
-  auto verified = JwtVerifier::verify(token, *issuer->keys, issuer->settings.expectations, now);
-  if (auto* facts = std::get_if<identity::IdentityFacts>(&verified)) {
-    facts->issuer_name = issuer->settings.name;
-    if (auto refused = issuer->is_edge ? read_edge_claims(*facts) : std::nullopt) verified = std::move(*refused);
-  }
-  if (auto* refused = std::get_if<Refused>(&verified)) refused->detail = issuer->settings.name + ": " + refused->detail;
-  return verified;
+  if (certificate->thumbprint == facts.certificate) return std::nullopt;
+  return Refused{RefusalReason::wrong_certificate, facts.issuer_name + ": bound to another client certificate"};
 }
 
 }  // namespace
+
+// What verifying a token came to.
+struct JwtAuthenticator::Verification {
+  std::variant<identity::IdentityFacts, Refused> result = Refused{RefusalReason::malformed, {}};
+  IssuerPtr issuer;                   // nullptr: refused before it was known
+  std::uint64_t keys_generation = 0;  // of the keys that were asked; 0: there are none yet
+  std::optional<std::string> key_id;
+
+  static Verification make(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
+    Verification made;
+    made.result = made.verify(bearer, plan, now);
+    if (auto* refused = std::get_if<Refused>(&made.result); refused != nullptr && made.issuer) {
+      refused->detail = made.issuer->settings.name + ": " + refused->detail;
+    }
+    return made;
+  }
+  // Whether other keys might say otherwise.
+  [[nodiscard]] bool lacks_key() const {
+    const auto* refused = std::get_if<Refused>(&result);
+    return refused != nullptr && refused->reason == RefusalReason::unknown_key && issuer && issuer->keys->is_fetched();
+  }
+
+ private:
+  std::variant<identity::IdentityFacts, Refused> verify(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
+    auto parsed = UnverifiedJwt::parse(bearer.token);
+    if (auto* refused = std::get_if<Refused>(&parsed)) return std::move(*refused);
+    const UnverifiedJwt& token = std::get<UnverifiedJwt>(parsed);
+    issuer = issuer_of(plan, token.claimed_issuer());
+    if (!issuer) return Refused{RefusalReason::unknown_issuer, "none that this route accepts"};
+    if (!takes_tokens_from(*issuer, plan, bearer.places)) {
+      return Refused{RefusalReason::unknown_issuer, "takes no tokens from where this one stood"};
+    }
+    key_id = token.key_id();
+    const KeySource::Current current = issuer->keys->current();
+    keys_generation = current.generation;
+    if (current.keys == nullptr) return Refused{RefusalReason::unknown_key, "its keys are not known yet"};
+    auto verified = JwtVerifier::verify(token, *current.keys, issuer->settings.expectations, now);
+    if (auto* facts = std::get_if<identity::IdentityFacts>(&verified)) {
+      facts->issuer_name = issuer->settings.name;
+      if (auto refused = issuer->is_edge ? read_edge_claims(*facts) : std::nullopt) verified = std::move(*refused);
+    }
+    return verified;
+  }
+};
 
 bool JwtAuthenticator::is_revoked(const identity::IdentityFacts& facts, WallTime now) const {
   store::RevocationList::Credential credential{.subject = facts.subject,
@@ -73,12 +110,31 @@ bool JwtAuthenticator::is_revoked(const identity::IdentityFacts& facts, WallTime
   return revocations_.revokes(credential, now);
 }
 
-JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
+// Could not ask is not no: only keys that are known to be all there are refuse a token for want of one.
+JwtAuthenticator::Judgement JwtAuthenticator::without_key(Verification& verification, const KeySource* asked) {
+  const std::shared_ptr<KeySource>& source = verification.issuer->keys;
+  auto& refused = std::get<Refused>(verification.result);
+  if (asked == source.get() && verification.keys_generation != 0) return {std::move(refused)};
+  switch (source->prospect(verification.key_id, std::chrono::steady_clock::now())) {
+    case KeySource::Prospect::none: return {std::move(refused)};
+    case KeySource::Prospect::unavailable: return {identity::Unavailable{refused.detail + ", and its issuer could not be asked"}};
+    case KeySource::Prospect::worth_asking: break;
+  }
+  Judgement judgement{identity::Unavailable{refused.detail + ", and its issuer was not asked yet"}};
+  judgement.worth_asking = source;
+  judgement.key_id = std::move(verification.key_id);
+  return judgement;
+}
+
+JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, const CredentialPlan& plan, WallTime now,
+                                                    const transport::PeerCertificate* certificate, const KeySource* asked) {
   // Before anything is asked: a revocation that comes meanwhile makes the next request ask again.
   const std::uint64_t generation = revocations_.generation();
   VerifiedTokenCache::Hit hit = cache_.find(bearer.token, now);
-  // What vouched for the token elsewhere does not vouch for it here (hazards C29): another route, another issuer.
-  if (hit.identity && lists(plan, hit.issuer) && takes_tokens_from(*hit.issuer, plan, bearer.places)) {
+  // What vouched for the token elsewhere does not vouch for it here (hazards C29): another route, another issuer, other keys.
+  if (hit.identity && lists(plan, hit.issuer) && takes_tokens_from(*hit.issuer, plan, bearer.places) &&
+      hit.issuer->keys->generation() == hit.keys_generation) {
+    if (auto refused = check_certificate(hit.identity->facts(), certificate)) return {std::move(*refused)};
     if (*hit.revocations_seen != generation) {
       // It stays where it is: to be refused from memory is cheaper than to be verified again.
       if (is_revoked(hit.identity->facts(), now)) return {Refused{RefusalReason::revoked, hit.identity->facts().issuer_name}};
@@ -87,17 +143,19 @@ JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, c
     return {std::move(hit.identity)};
   }
 
-  IssuerPtr issuer;
-  auto verified = verify(bearer, plan, now, issuer);
-  if (auto* refused = std::get_if<Refused>(&verified)) {
+  Verification verification = Verification::make(bearer, plan, now);
+  if (verification.lacks_key()) return without_key(verification, asked);
+  if (auto* refused = std::get_if<Refused>(&verification.result)) {
     // The signature is checked before any date: what is expired was good.
-    const bool is_expired_edge_token = refused->reason == RefusalReason::expired && issuer && issuer->is_edge;
+    const bool is_expired_edge_token = refused->reason == RefusalReason::expired && verification.issuer && verification.issuer->is_edge;
     return {std::move(*refused), is_expired_edge_token};
   }
-  auto& facts = std::get<identity::IdentityFacts>(verified);
-  if (is_revoked(facts, now)) return {Refused{RefusalReason::revoked, issuer->settings.name}};
+  auto& facts = std::get<identity::IdentityFacts>(verification.result);
+  if (is_revoked(facts, now)) return {Refused{RefusalReason::revoked, verification.issuer->settings.name}};
   const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
-  cache_.insert(bearer.token, std::move(issuer), identity, now, generation);
+  cache_.insert(bearer.token, std::move(verification.issuer), identity, now, generation, verification.keys_generation);
+  // After it is remembered: others may show it with their certificate, and it need not be verified for each that may not.
+  if (auto refused = check_certificate(identity->facts(), certificate)) return {std::move(*refused)};
   return {identity};
 }
 

@@ -18,19 +18,31 @@ class JwtAuthenticator {
   // with another issuer of the same name, it is verified again; on a route without its issuer it is refused.
   // Revocations are asked for every token, cached ones too (one comparison while none was added). A token of the edge must say its family
   // (`sid`): without, it could not be revoked with it.
-  [[nodiscard]] identity::AuthOutcome authenticate(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
-    return judge(bearer, plan, now).outcome;
+  // A token that is bound to a client certificate counts only with `certificate`, which the connection showed (nullptr: none).
+  // A token whose key is not among the keys, and may yet come, is Unavailable.
+  [[nodiscard]] identity::AuthOutcome authenticate(const BearerToken& bearer, const CredentialPlan& plan, WallTime now,
+                                                   const transport::PeerCertificate* certificate = nullptr) {
+    return judge(bearer, plan, now, certificate).outcome;
   }
+
+  [[nodiscard]] const store::RevocationList& revocations() const noexcept { return revocations_; }
 
   struct Judgement {
     identity::AuthOutcome outcome;
     // Refused as `expired`, and our own: the edge signed it, for us, and nothing but its age is known against it.
     bool is_expired_edge_token = false;
+    // The source that may yet bring the token's key: ask it (KeySource::ask) for `key_id`, and judge again. nullptr: it is decided.
+    std::shared_ptr<KeySource> worth_asking = nullptr;
+    std::optional<std::string> key_id = std::nullopt;
   };
-  [[nodiscard]] Judgement judge(const BearerToken& bearer, const CredentialPlan& plan, WallTime now);
+  // `asked`: has just brought all keys there are; what they do not verify is refused.
+  [[nodiscard]] Judgement judge(const BearerToken& bearer, const CredentialPlan& plan, WallTime now,
+                                const transport::PeerCertificate* certificate = nullptr, const KeySource* asked = nullptr);
 
  private:
+  struct Verification;
   [[nodiscard]] bool is_revoked(const identity::IdentityFacts& facts, WallTime now) const;
+  [[nodiscard]] static Judgement without_key(Verification& verification, const KeySource* asked);
 
   VerifiedTokenCache& cache_;
   const store::RevocationList& revocations_;

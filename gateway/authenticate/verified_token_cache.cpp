@@ -11,6 +11,7 @@ struct Entry {
   identity::IdentityPtr identity;
   WallTime verified_at;
   std::uint64_t revocations_seen = 0;
+  std::uint64_t keys_generation = 0;
 };
 
 }  // namespace
@@ -32,7 +33,7 @@ VerifiedTokenCache::Hit VerifiedTokenCache::find(std::string_view token, WallTim
     if (now >= entry.verified_at && now < entry.identity->facts().expires_at) {
       tokens.use(at);
       ++hits_;
-      return {entry.identity, entry.issuer.get(), &entry.revocations_seen};
+      return {entry.identity, entry.issuer.get(), &entry.revocations_seen, entry.keys_generation};
     }
     tokens.remove(at);
   }
@@ -41,11 +42,11 @@ VerifiedTokenCache::Hit VerifiedTokenCache::find(std::string_view token, WallTim
 }
 
 void VerifiedTokenCache::insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now,
-                                std::uint64_t revocations_seen) {
+                                std::uint64_t revocations_seen, std::uint64_t keys_generation) {
   auto& tokens = impl_->tokens;
   if (const auto old = tokens.find(token); old != tokens.kNone) tokens.remove(old);
   const std::size_t bytes = bytes_of(*identity);
-  tokens.insert(token, Entry{std::move(issuer), std::move(identity), now, revocations_seen}, bytes, [](auto) {});
+  tokens.insert(token, Entry{std::move(issuer), std::move(identity), now, revocations_seen, keys_generation}, bytes, [](auto) {});
 }
 
 void VerifiedTokenCache::clear() { impl_->tokens.clear(); }

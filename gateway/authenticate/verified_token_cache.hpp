@@ -22,6 +22,8 @@ class VerifiedTokenCache {
     const Issuer* issuer = nullptr;
     // The generation of the revocations at which the token was last found good; to be written when it is found good at another.
     std::uint64_t* revocations_seen = nullptr;
+    // The generation of the issuer's keys that verified it (KeySource): at another one it must be verified again.
+    std::uint64_t keys_generation = 0;
   };
 
   VerifiedTokenCache(std::size_t entries_max, std::size_t bytes_max);
@@ -32,8 +34,9 @@ class VerifiedTokenCache {
   [[nodiscard]] Hit find(std::string_view token, WallTime now);
   // `now` is when the token was verified. Replaces an entry of the same token; drops others, least recently used first by approximation
   // (CLOCK), until both bounds hold. A token that alone is over bytes_max is not kept. Without `revocations_seen` they are asked at the
-  // first use: no generation is 0.
-  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now, std::uint64_t revocations_seen = 0);
+  // first use, without `keys_generation` it is verified again: no generation is 0.
+  void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now, std::uint64_t revocations_seen = 0,
+              std::uint64_t keys_generation = 0);
   void clear();
 
   [[nodiscard]] std::size_t entries() const noexcept;

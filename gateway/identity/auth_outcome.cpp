@@ -20,6 +20,7 @@ std::string_view name(RefusalReason reason) noexcept {
     case RefusalReason::token_too_large: return "token_too_large";
     case RefusalReason::unknown_session: return "unknown_session";
     case RefusalReason::revoked: return "revoked";
+    case RefusalReason::wrong_certificate: return "wrong_certificate";
   }
   return "unknown";
 }

@@ -26,6 +26,7 @@ enum class RefusalReason : unsigned char {
   token_too_large,
   unknown_session,        // well made, but the store has none such: it is over, or was ended
   revoked,
+  wrong_certificate,      // the token is bound to a client certificate that this connection does not have, or in a way we cannot check
 };
 [[nodiscard]] std::string_view name(RefusalReason reason) noexcept;  // "bad_signature"
 

@@ -6,6 +6,7 @@ std::string_view name(AuthMethod method) noexcept {
   switch (method) {
     case AuthMethod::jwt: return "jwt";
     case AuthMethod::session: return "session";
+    case AuthMethod::client_certificate: return "client_certificate";
   }
   return "unknown";
 }

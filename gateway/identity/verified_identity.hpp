@@ -11,6 +11,7 @@
 #include "base/json.hpp"
 
 namespace sallyport::authenticate {
+class CertificateAuthenticator;
 class JwtAuthenticator;
 class SessionAuthenticator;
 }  // namespace sallyport::authenticate
@@ -20,8 +21,8 @@ class IdentityBuilder;  // tests/support: the only other maker
 
 namespace sallyport::identity {
 
-enum class AuthMethod : unsigned char { jwt, session };
-[[nodiscard]] std::string_view name(AuthMethod method) noexcept;  // "jwt", "session"
+enum class AuthMethod : unsigned char { jwt, session, client_certificate };
+[[nodiscard]] std::string_view name(AuthMethod method) noexcept;  // "jwt", "session", "client_certificate"
 
 // What an authenticator learned. All text is as it stood in the verified token or session, unescaped.
 struct IdentityFacts {
@@ -37,9 +38,10 @@ struct IdentityFacts {
   WallTime expires_at;                 // never used at or after this (tolerance is already in it)
   std::optional<WallTime> issued_at;
   std::optional<WallTime> authenticated_at;  // `auth_time`
-  std::string token_id;                // `jti`; empty when absent
+  std::string token_id;                // `jti`; empty when absent. Of a client certificate: its thumbprint
   std::string session;                 // of a session: its handle; of a foreign one: "<name>:" and the SHA-256 of its id in hex
   std::string family;                  // of an access token of ours: its family's handle
+  std::string certificate;             // of a token that counts only with one client certificate: its thumbprint (RFC 8705 §3.1)
 };
 
 // Immutable and shared: a warm request takes a reference, never a copy.
@@ -48,6 +50,7 @@ class VerifiedIdentity {
   [[nodiscard]] const IdentityFacts& facts() const noexcept { return facts_; }
 
  private:
+  friend class authenticate::CertificateAuthenticator;
   friend class authenticate::JwtAuthenticator;
   friend class authenticate::SessionAuthenticator;
   friend class testing::IdentityBuilder;

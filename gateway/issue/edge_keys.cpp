@@ -68,7 +68,7 @@ Result<std::shared_ptr<const EdgeKeys>> EdgeKeys::create(TokenSettings settings,
 
   auto issuer = std::make_shared<authenticate::Issuer>();
   issuer->settings = issuer_settings(settings, *keys);
-  issuer->keys = std::make_shared<const authenticate::KeySet>(std::move(*verifying));
+  issuer->keys = std::make_shared<authenticate::KeySource>(std::move(*verifying));
   issuer->is_edge = true;
 
   std::shared_ptr<EdgeKeys> edge(new EdgeKeys());

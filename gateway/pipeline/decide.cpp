@@ -37,7 +37,10 @@ void explain_outcome(const authenticate::Authentication& authentication, Explana
     const identity::IdentityFacts& facts = (*verified)->facts();
     const bool is_session = facts.method == identity::AuthMethod::session;
     out.push_back(fmt::format("credential: verified, subject {} of issuer {}{}{}", facts.subject, facts.issuer_name,
-                              is_session ? ", by session" : "", authentication.by_cookie ? ", in a cookie" : ""));
+                              is_session                                                 ? ", by session"
+                              : facts.method == identity::AuthMethod::client_certificate ? ", by client certificate"
+                                                                                         : "",
+                              authentication.by_cookie ? ", in a cookie" : ""));
   } else if (std::holds_alternative<identity::NotPresented>(outcome)) {
     out.push_back("credential: none was presented");
   } else if (const auto* refused = std::get_if<identity::Refused>(&outcome)) {
@@ -73,6 +76,14 @@ void explain_miss(const route::RouteOutcome& outcome, Explanation& out) {
   out.push_back("decision: refused");
 }
 
+// A page of another site opens a WebSocket with the browser's client certificate. Browsers always say where a handshake comes from.
+bool opens_foreign_websocket(const Question& question, const Route& route) {
+  const http::RequestHead& request = question.request;
+  if (!route.websocket || !http::asks_for_websocket(request) || request.find(http::FieldId::origin) == nullptr) return false;
+  const auto no_token = [](std::string_view) { return false; };
+  return authorize::check_websocket_origin(request, question.peer, route.csrf, no_token) == authorize::CsrfVerdict::refused;
+}
+
 // Why a request that the browser may have been made to send goes no further; nullopt when it does.
 std::optional<authorize::Denied> refuse_forgery(const Question& question, const Route& route,
                                                 const authenticate::Authentication& authentication) {
@@ -86,6 +97,14 @@ std::optional<authorize::Denied> refuse_forgery(const Question& question, const 
         check_forgery(question.request, question.peer, route.csrf, question.authenticator.sessions().keys(), is_token_of_caller, asks);
     if (question.explanation != nullptr) question.explanation->push_back(fmt::format("csrf: {}", authorize::name(check.verdict)));
     return std::move(check.denied);
+  }
+  // A browser sends its client certificate along whatever site the request comes from. Programs, which certificates are mostly for, have
+  // no page that could make them send anything, and need no token.
+  if (verified != nullptr && (*verified)->facts().method == identity::AuthMethod::client_certificate) {
+    const bool is_forged =
+        authorize::is_cross_site(question.request, question.peer, route.csrf) || opens_foreign_websocket(question, route);
+    if (question.explanation != nullptr) question.explanation->push_back(is_forged ? "csrf: refused" : "csrf: not cross-site");
+    if (is_forged) return forged();
   }
   // Nobody is known yet, but somebody will be: a page of another site must not sign its victim in as its author (login CSRF).
   if (verified == nullptr && route.establish != Establish::nothing) {
@@ -122,7 +141,7 @@ route::RouteOutcome find_route(const Question& question) {
 std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route) {
   // Public routes neither read nor need a credential (DESIGN §3.5).
   if (route.policy.access == authorize::Access::public_) return authenticate::Authentication{};
-  return question.authenticator.try_authenticate(question.request, route.credentials, question.now);
+  return question.authenticator.try_authenticate(question.request, route.credentials, question.now, question.peer.certificate);
 }
 
 RefreshCookies refresh_cookies(const Question& question, const authenticate::Authentication& authentication) noexcept {
@@ -171,7 +190,8 @@ Task<Verdict> decide(const Question& question) {
   const Route& route = question.snapshot.routes[found->route];
   std::optional<authenticate::Authentication> who = try_authenticate(question, route);
   if (!who) {
-    authenticate::Authentication asked = co_await question.authenticator.ask(question.request, route.credentials, question.now);
+    authenticate::Authentication asked =
+        co_await question.authenticator.ask(question.request, route.credentials, question.now, question.peer.certificate);
     who.emplace(std::move(asked));
   }
   const RefreshCookies refresh = refresh_cookies(question, *who);

@@ -134,9 +134,11 @@ Task<std::optional<Answer>> OwnEndpoints::call(std::string_view path, Visit& vis
 Task<authenticate::Authentication> OwnEndpoints::authenticate(Visit& visit) {
   Question& question = visit.question;
   const authenticate::CredentialPlan& plan = question.snapshot.any_credential;
-  std::optional<authenticate::Authentication> who = question.authenticator.try_authenticate(question.request, plan, question.now);
+  std::optional<authenticate::Authentication> who =
+      question.authenticator.try_authenticate(question.request, plan, question.now, question.peer.certificate);
   if (!who) {
-    authenticate::Authentication asked = co_await question.authenticator.ask(question.request, plan, question.now);
+    authenticate::Authentication asked =
+        co_await question.authenticator.ask(question.request, plan, question.now, question.peer.certificate);
     who.emplace(std::move(asked));
     question.now = surroundings_.clock.wall_now();
   }

@@ -114,7 +114,7 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
   // From memory wherever it knows; the store is asked about cold sessions only.
   std::optional<authenticate::Authentication> who = try_authenticate(question, route);
   if (!who) {
-    authenticate::Authentication asked = co_await authenticator_.ask(request, route.credentials, question.now);
+    authenticate::Authentication asked = co_await authenticator_.ask(request, route.credentials, question.now, question.peer.certificate);
     who.emplace(std::move(asked));
     question.now = clock_.wall_now();
   }

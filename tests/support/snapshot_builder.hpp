@@ -20,7 +20,7 @@ inline authenticate::IssuerPtr test_issuer(std::string name, std::string iss, st
   issuer->settings.expectations = std::move(expected);
   issuer->settings.token_from = {authenticate::TokenPlace{}};
   std::vector<std::string> warnings;
-  issuer->keys = std::make_shared<authenticate::KeySet>(need(authenticate::KeySet::from_jwks(test_key(algorithm).public_jwks, warnings)));
+  issuer->keys = std::make_shared<authenticate::KeySource>(need(authenticate::KeySet::from_jwks(test_key(algorithm).public_jwks, warnings)));
   return issuer;
 }
 

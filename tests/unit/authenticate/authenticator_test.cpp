@@ -26,7 +26,7 @@ IssuerPtr issuer_of(std::string name, std::string iss, std::vector<TokenPlace> p
   issuer->settings.expectations.issuer = std::move(iss);
   issuer->settings.token_from = std::move(places);
   issuer->keys =
-      std::make_shared<const KeySet>(testing::need(KeySet::from_jwks(testing::test_key(Algorithm::es256).public_jwks, warnings)));
+      std::make_shared<KeySource>(testing::need(KeySet::from_jwks(testing::test_key(Algorithm::es256).public_jwks, warnings)));
   issuer->is_edge = is_edge;
   return issuer;
 }

@@ -55,7 +55,7 @@ constexpr std::string_view kSecret = "0123456789abcdefghijklmnopqrstuv-012345678
 TEST_F(LoadIssuer, ReadsAJwkSet) {
   const Result<IssuerPtr> issuer = load_jwks({Algorithm::es256}, test_key(Algorithm::es256).public_jwks + "\n");
   ASSERT_TRUE(issuer) << issuer.error().detail;
-  EXPECT_TRUE((*issuer)->keys->can_verify(Algorithm::es256));
+  EXPECT_TRUE((*issuer)->keys->keys()->can_verify(Algorithm::es256));
   EXPECT_EQ((*issuer)->settings.name, "corp");
   EXPECT_THAT(warnings_, SizeIs(0));
 }
@@ -67,7 +67,7 @@ TEST_F(LoadIssuer, ReadsASecretWithoutItsFinalNewline) {
   const std::string jwk_form = R"({"keys":[{"kty":"oct","k":")" + base64url_encode(kSecret) + "\"}]}";
   const std::vector<SigningKey> signing = need(SigningKey::from_jwks(jwk_form));
   const std::string signature = need(signing.front().sign("input"));
-  EXPECT_EQ((*issuer)->keys->find(std::nullopt, Algorithm::hs256)->verify(Algorithm::hs256, "input", signature), Verification::valid);
+  EXPECT_EQ((*issuer)->keys->keys()->find(std::nullopt, Algorithm::hs256)->verify(Algorithm::hs256, "input", signature), Verification::valid);
 }
 
 TEST_F(LoadIssuer, SaysWhatIsWrongWithTheFile) {

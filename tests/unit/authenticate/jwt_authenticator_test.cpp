@@ -53,7 +53,7 @@ struct IssuerBuilder {
     auto issuer = std::make_shared<Issuer>();
     std::vector<std::string> warnings;
     issuer->settings = settings;
-    issuer->keys = std::make_shared<const KeySet>(need(KeySet::from_jwks(jwks, warnings)));
+    issuer->keys = std::make_shared<KeySource>(need(KeySet::from_jwks(jwks, warnings)));
     return issuer;
   }
 };

@@ -19,6 +19,7 @@ TEST(RefusalReason, HasANameOfItsOwnForEach) {
 TEST(AuthMethod, HasAName) {
   EXPECT_EQ(name(AuthMethod::jwt), "jwt");
   EXPECT_EQ(name(AuthMethod::session), "session");
+  EXPECT_EQ(name(AuthMethod::client_certificate), "client_certificate");
 }
 
 }  // namespace

@@ -1,0 +1,82 @@
+#include "authenticate/certificate_authenticator.hpp"
+
+#include "authenticate/identity_bytes.hpp"
+#include "http/exchange.hpp"
+
+namespace sallyport::authenticate {
+namespace {
+
+using identity::IdentityFacts;
+using identity::RefusalReason;
+using identity::Refused;
+
+constexpr std::string_view kIssuer = "client-certificate";
+
+Json list_of(const std::vector<std::string>& texts) {
+  JsonArray list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return Json(std::move(list));
+}
+
+// Empty: nobody. No URI reads as a subject, which begins with a type and '=', nor the other way round.
+std::string subject_of(const transport::PeerCertificate& certificate) {
+  if (!certificate.subject.empty()) return certificate.subject;
+  return certificate.uris.size() == 1 ? certificate.uris.front() : std::string();
+}
+
+IdentityFacts facts_of(const transport::PeerCertificate& certificate) {
+  IdentityFacts facts;
+  facts.subject = subject_of(certificate);
+  facts.issuer = kIssuer;
+  facts.issuer_name = kIssuer;
+  facts.method = identity::AuthMethod::client_certificate;
+  JsonObject claims;
+  claims.emplace_back("sub", Json(facts.subject));
+  claims.emplace_back("dns_names", list_of(certificate.dns_names));
+  claims.emplace_back("uris", list_of(certificate.uris));
+  claims.emplace_back("emails", list_of(certificate.emails));
+  claims.emplace_back("thumbprint", Json(certificate.thumbprint));
+  facts.claims = Json(std::move(claims));
+  facts.expires_at = certificate.not_after;
+  facts.issued_at = certificate.not_before;
+  facts.token_id = certificate.thumbprint;
+  return facts;
+}
+
+}  // namespace
+
+bool CertificateAuthenticator::is_revoked(const IdentityFacts& facts, WallTime now) const {
+  return revocations_.revokes({.subject = facts.subject,
+                               .token_id = facts.token_id,
+                               .session = {},
+                               .family = {},
+                               .issued_at = facts.issued_at,
+                               .in_whole_seconds = true},
+                              now);
+}
+
+identity::AuthOutcome CertificateAuthenticator::authenticate(const transport::PeerCertificate& certificate, WallTime now) {
+  // A connection may outlive what it was opened with.
+  if (now >= certificate.not_after) return Refused{RefusalReason::expired, "the client certificate"};
+  // Before anything is asked: a revocation that comes meanwhile makes the next request ask again.
+  const std::uint64_t generation = revocations_.generation();
+  const auto at = known_.find(certificate.thumbprint);
+  if (at != known_.kNone) {
+    known_.use(at);
+    Entry& entry = known_[at];
+    if (entry.revocations_seen != generation) {
+      if (is_revoked(entry.identity->facts(), now)) return Refused{RefusalReason::revoked, "the client certificate"};
+      entry.revocations_seen = generation;
+    }
+    return entry.identity;
+  }
+  IdentityFacts facts = facts_of(certificate);
+  if (facts.subject.empty()) return Refused{RefusalReason::claim_missing, "the client certificate has neither a subject nor one URI"};
+  if (is_revoked(facts, now)) return Refused{RefusalReason::revoked, "the client certificate"};
+  const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
+  const std::size_t bytes = bytes_of(*identity);
+  known_.insert(certificate.thumbprint, Entry{identity, generation}, bytes, [](auto) {});
+  return identity;
+}
+
+}  // namespace sallyport::authenticate
