@@ -128,8 +128,6 @@ Progress Forwarding::start_answer() {
   gather_fields();
   // Nobody reads the rest of the request's body any more (K29).
   if (is_early_ && !keeps_uploading_) exchange_.close_after();
-  // And bytes that were sent for a tunnel are no request (K19).
-  if (request_.websocket() != nullptr) exchange_.close_after();
   exchange_.start(work_->head.status, work_->fields, answer_body());
   work_->input.consume(head_bytes_);
   return Progress::done;

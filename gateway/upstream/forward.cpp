@@ -9,6 +9,8 @@ Task<ForwardResult> Upstream::forward(const identity::OutboundRequest& request, 
     work.client_left();
     co_return work.result();
   }
+  // Bytes that were sent for a tunnel are no request, whatever becomes of the handshake (K19).
+  if (request.websocket() != nullptr) exchange.close_after();
   Progress progress = work.gather_first_write();
   if (progress == Progress::failed) co_return work.result();
 
