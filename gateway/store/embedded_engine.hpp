@@ -183,6 +183,11 @@ class EmbeddedEngine {
   // Answers what waits, then ends the lanes.
   void stop();
 
+  [[nodiscard]] bool is_file() const noexcept { return reader_ != nullptr; }
+  // As StoreService has them: finishes the groups at hand, closes the file and gives up its lock. What is asked from then on waits.
+  void let_go();
+  [[nodiscard]] Result<void> take_back();
+
   [[nodiscard]] const EngineLimits& limits() const noexcept { return limits_; }
   // The revocations that were kept when it was opened.
   [[nodiscard]] std::vector<EmbeddedTables::KeptRevocation> take_revocations() { return std::move(revocations_); }
@@ -190,7 +195,7 @@ class EmbeddedEngine {
  private:
   using Questions = Mailbox::Questions;
   class Lane;
-  EmbeddedEngine(const EngineLimits& limits, const Clock& clock, const observe::Log& log);
+  EmbeddedEngine(std::string path, const EngineLimits& limits, const Clock& clock, const observe::Log& log);
 
   void read_group(SqliteDatabase& database, Questions questions);
   void write_group(SqliteDatabase& database, Questions questions);
@@ -198,6 +203,7 @@ class EmbeddedEngine {
   void tell(const ChangedSessions& changed, Questions answered);
   void set_trouble(const std::string& trouble);
 
+  std::string path_;
   EngineLimits limits_;
   const Clock& clock_;
   const observe::Log& log_;

@@ -190,6 +190,9 @@ class EmbeddedService final : public StoreService {
   }
   std::string trouble() const override { return engine_->trouble(); }
   void stop() override { engine_->stop(); }
+  bool is_exclusive() const noexcept override { return engine_->is_file(); }
+  void let_go() override { engine_->let_go(); }
+  Result<void> take_back() override { return engine_->take_back(); }
 
  private:
   std::unique_ptr<EmbeddedEngine> engine_;

@@ -120,6 +120,39 @@ TEST_F(EmbeddedEngineTest, OneFailureSpoilsNothingForTheOthersOfItsGroup) {
   EXPECT_EQ(engine_->trouble(), "") << "the disk is not at fault";
 }
 
+TEST_F(EmbeddedEngineTest, WhatIsAskedWhileTheFileIsLetGoWaitsUntilItIsTakenBack) {
+  const std::string path = folder_.file("db");
+  start(path);
+  ASSERT_TRUE(begin_create("before").get());
+  ASSERT_TRUE(engine_->is_file());
+  engine_->let_go();
+  auto meanwhile = begin_create("meanwhile");
+  settle();
+  EXPECT_EQ(meanwhile.wait_for(milliseconds(0)), std::future_status::timeout);
+  {
+    auto successor = EmbeddedEngine::open(path, {}, clock_, log_);
+    ASSERT_TRUE(successor) << successor.error().detail;
+    const auto refused = engine_->take_back();
+    ASSERT_FALSE(refused) << "another process has it";
+    EXPECT_EQ(refused.error().fault, Fault::unavailable);
+    EXPECT_EQ(meanwhile.wait_for(milliseconds(0)), std::future_status::timeout) << "it goes on waiting";
+  }
+  const auto taken = engine_->take_back();
+  ASSERT_TRUE(taken) << taken.error().detail;
+  EXPECT_TRUE(meanwhile.get());
+  EXPECT_TRUE(*find("before"));
+  EXPECT_TRUE(*find("meanwhile"));
+}
+
+TEST_F(EmbeddedEngineTest, ItsEndAnswersWhatWaitsForAFileThatWasLetGo) {
+  start(folder_.file("db"));
+  engine_->let_go();
+  auto waiting = begin_create("late");
+  settle();
+  engine_->stop();
+  EXPECT_EQ(waiting.get().error().fault, Fault::unavailable);
+}
+
 TEST_F(EmbeddedEngineTest, NothingIsToldOrAcknowledgedBeforeTheCommit) {
   start(folder_.file("db"));
   Gate first;
