@@ -79,6 +79,8 @@ TEST_F(ConfigLoader, ReadsEveryValueOfTheReference) {
   EXPECT_EQ(route.outbound.headers.size(), 3U);
   EXPECT_THAT(route.outbound.our_cookies, ElementsAre("access_token", "__Host-access", "__Host-session", "__Host-refresh"));
   EXPECT_THAT(route.csrf.allowed_origins, ElementsAre("https://app.example.com"));
+  ASSERT_TRUE(route.websocket);
+  EXPECT_EQ(route.websocket->idle_timeout, std::chrono::minutes(5));
   EXPECT_EQ(settings.snapshot->routes.back().establish, pipeline::Establish::session);
   ASSERT_TRUE(settings.store.redis);
   EXPECT_TRUE(settings.store.redis->is_tls);
@@ -223,6 +225,7 @@ TEST_P(ReferenceMutations, P01_RefuseEveryUnknownKeyAndMissEveryRequiredOne) {
                                                   "policies[].routes[].upstream",
                                                   "policies[].routes[].credentials[].jwt",
                                                   "policies[].routes[].csrf.allowed_origins",
+                                                  "policies[].routes[].websocket.idle_timeout",
                                                   "policies[].routes[].identity.headers",
                                                   "policies[].routes[].rewrite.strip_prefix"};
   const std::string prefix = std::string(GetParam()).starts_with("policies/") ? "policies[]" : "";

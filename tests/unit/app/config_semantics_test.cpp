@@ -232,13 +232,15 @@ TEST_F(ConfigSemantics, SendsTheServersHostOnlyWhereThereIsOne) {
 }
 
 TEST_F(ConfigSemantics, ReadsWhetherARouteOpensWebSockets) {
-  const auto with = [this](const std::string& line) { return settings("    upstream: web", line + "\n    upstream: web").snapshot->routes[0]; };
+  const auto with = [this](const std::string& line) {
+    return settings("    upstream: web", line + "\n    upstream: web").snapshot->routes[0].websocket;
+  };
   EXPECT_FALSE(settings().snapshot->routes[0].websocket);
-  EXPECT_FALSE(with("    websocket: false").websocket);
-  ASSERT_TRUE(with("    websocket: true").websocket);
-  EXPECT_EQ(with("    websocket: true").websocket->idle_timeout, std::chrono::minutes(5));
-  ASSERT_TRUE(with("    websocket: { idle_timeout: 30s }").websocket);
-  EXPECT_EQ(with("    websocket: { idle_timeout: 30s }").websocket->idle_timeout, std::chrono::seconds(30));
+  EXPECT_FALSE(with("    websocket: false"));
+  ASSERT_TRUE(with("    websocket: true"));
+  EXPECT_EQ(with("    websocket: true")->idle_timeout, std::chrono::minutes(5));
+  ASSERT_TRUE(with("    websocket: { idle_timeout: 30s }"));
+  EXPECT_EQ(with("    websocket: { idle_timeout: 30s }")->idle_timeout, std::chrono::seconds(30));
 }
 
 TEST_F(ConfigSemantics, RefusesWebSocketsThatCouldNotBeOpened) {
