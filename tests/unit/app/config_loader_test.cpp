@@ -52,15 +52,22 @@ TEST_F(ConfigLoader, ReadsEveryValueOfTheReference) {
   ASSERT_TRUE(settings.admin);
   EXPECT_EQ(settings.admin->port, 9901);
   EXPECT_EQ(settings.admin->token_file, folder().file("config/secrets/admin.token"));
-  EXPECT_EQ(settings.snapshot->issuers.size(), 4U) << "the edge is one of them";
+  EXPECT_EQ(settings.snapshot->issuers.size(), 5U) << "the edge is one of them";
   const authenticate::IssuerSettings& corp = settings.snapshot->issuers[0]->settings;
   EXPECT_EQ(corp.expectations.max_age, seconds(900));
   EXPECT_EQ(corp.expectations.token_type, "at+jwt");
   EXPECT_EQ(corp.expectations.roles.text(), "/realm_access/roles");
   EXPECT_THAT(corp.token_from, ElementsAre(authenticate::TokenPlace{authenticate::TokenPlace::Kind::authorization, ""},
                                            authenticate::TokenPlace{authenticate::TokenPlace::Kind::cookie, "access_token"}));
-  EXPECT_EQ(settings.snapshot->any_credential.issuers.size(), 4U);
+  EXPECT_EQ(settings.snapshot->any_credential.issuers.size(), 5U);
   EXPECT_EQ(settings.snapshot->any_credential.token_places.size(), 3U);
+
+  const authenticate::IssuerSettings& provider = settings.snapshot->issuers[2]->settings;
+  ASSERT_TRUE(provider.key_url);
+  EXPECT_EQ(provider.key_url->url, "https://provider.example/keys");
+  EXPECT_EQ(provider.key_url->ca_file, folder().file("config/tls/internal-ca.crt"));
+  EXPECT_EQ(provider.key_url->ca_digest.size(), 64U);
+  EXPECT_EQ(provider.key_url->cache_file, folder().file("config/state/provider.json"));
 
   const upstream::UpstreamSettings& orders = settings.upstreams.at(1);
   EXPECT_TRUE(orders.servers.at(1).is_tls);
