@@ -91,6 +91,26 @@ TEST_F(Outbound, I02_RemovesThemFromUpgrades) {
   EXPECT_THAT(values(lines, "Connection"), IsEmpty());
 }
 
+TEST_F(Outbound, I02_WritesAHandshakeThatGoesOnAnew) {
+  owned_headers_ = {"X-User-Id"};
+  const http::WebSocketHandshake websocket{
+      .key = "dGhlIHNhbXBsZSBub25jZQ==", .protocol_lines = {"chat, v2"}, .extension_lines = {"permessage-deflate"}};
+  context_.websocket = &websocket;
+  const auto lines = get(alice(), {"Connection: upgrade, X-Private", "Upgrade: websocket", "X-Private: 1", "Sec-WebSocket-Version: 13",
+                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec_WebSocket_Key: other", "Sec-WebSocket-Accept: x",
+                                   "Sec-WebSocket-Protocol: chat, v2", "Sec-WebSocket-Extensions: permessage-deflate", "X-User-Id: admin"});
+  EXPECT_THAT(values(lines, "Connection"), ElementsAre("Upgrade"));
+  EXPECT_THAT(values(lines, "Upgrade"), ElementsAre("websocket"));
+  EXPECT_THAT(values(lines, "Sec-WebSocket-Version"), ElementsAre("13"));
+  EXPECT_THAT(values(lines, "Sec-WebSocket-Key"), ElementsAre("dGhlIHNhbXBsZSBub25jZQ=="));
+  EXPECT_THAT(values(lines, "Sec-WebSocket-Protocol"), ElementsAre("chat, v2"));
+  EXPECT_THAT(values(lines, "Sec-WebSocket-Extensions"), ElementsAre("permessage-deflate"));
+  for (const std::string_view name : {"Sec_WebSocket_Key", "Sec-WebSocket-Accept", "X-Private", "X-User-Id"}) {
+    EXPECT_THAT(values(lines, name), IsEmpty()) << name;
+  }
+  EXPECT_THAT(values(lines, "X-Auth-Subject"), ElementsAre("alice"));
+}
+
 TEST_F(Outbound, I03_RemovesEveryAlias) {
   name_headers({{"X-User-Id", "sub"}});
   const auto lines = get(alice(), {"X_User_Id: a", "X-User_Id: b", "x_user-id: c", "X-User-Id_: d", "X.User.Id: e", "X!User!Id: f",
