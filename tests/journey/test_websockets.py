@@ -1,7 +1,6 @@
 """Hazards Q: WebSockets, from the handshake to the last close frame."""
 import contextlib
 import json
-import signal
 import socket
 import struct
 import threading
@@ -81,6 +80,22 @@ class Handshakes(WebSocketCase):
         self.addCleanup(made.close)
         self.assertTrue(made.is_open)
         self.assertEqual(made.echo(b"y" * 300_000), b"y" * 300_000)
+
+    def test_much_goes_through_tls_to_a_slow_reader(self):
+        message = bytes(range(256)) * 32_768  # 8 MiB
+
+        def serve(end):
+            end.read()
+            end.send(BINARY, message)
+            end.send(TEXT, b"same" if end.read().payload == message else b"another")
+        self.oracle.answer = websocket_service(serve, accounts)
+        made = WebSocket(self.stand.tls_address, "/ws/x", bearer(self.token()), tls=self.stand.client_context(), timeout=20 * PATIENCE)
+        self.addCleanup(made.close)
+        made.send(TEXT, b"go")
+        time.sleep(0.5)
+        self.assertTrue(made.read().payload == message, "what arrived is not what was sent")
+        made.send(BINARY, message)
+        self.assertEqual(made.read().payload, b"same")
 
     def test_it_is_logged_with_its_bytes_and_counted(self):
         before = self.gateway.metrics()
