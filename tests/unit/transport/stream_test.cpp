@@ -50,6 +50,40 @@ TEST_F(StreamTest, ASmallBufferGetsTheBytesInPieces) {
   }(stream, peer));
 }
 
+TEST_F(StreamTest, WaitsForBytesWithoutABuffer) {
+  loop.run([](Stream& s, Descriptor& p) -> Task<void> {
+    std::array<char, 64> buffer{};
+    s.expire_after(kPatience);
+    for (const std::string_view text : {"one", "two"}) {
+      EXPECT_EQ(s.try_read(buffer).status, IoStatus::would_block);
+      boost::asio::post(s.executor(), [&p, text] { p.write(text); });
+      const IoStatus waited = co_await s.wait_readable();
+      EXPECT_EQ(waited, IoStatus::ok);
+      EXPECT_EQ(read_text(s.try_read(buffer), buffer), text);
+    }
+    EXPECT_EQ(s.try_read(buffer).status, IoStatus::would_block);
+    boost::asio::post(s.executor(), [&p] { p.shut_write(); });
+    IoStatus waited = co_await s.wait_readable();
+    EXPECT_EQ(waited, IoStatus::ok) << "an end is something to read";
+    EXPECT_EQ(s.try_read(buffer).status, IoStatus::closed);
+    s.abort();
+    waited = co_await s.wait_readable();
+    EXPECT_EQ(waited, IoStatus::failed);
+  }(stream, peer));
+}
+
+TEST_F(StreamTest, AWaitForBytesMeetsTheDeadline) {
+  loop.run([](Stream& s, Descriptor&) -> Task<void> {
+    std::array<char, 64> buffer{};
+    EXPECT_EQ(s.try_read(buffer).status, IoStatus::would_block);
+    s.expire_after(20ms);
+    IoStatus waited = co_await s.wait_readable();
+    EXPECT_EQ(waited, IoStatus::timed_out);
+    waited = co_await s.wait_readable();
+    EXPECT_EQ(waited, IoStatus::timed_out);
+  }(stream, peer));
+}
+
 TEST_F(StreamTest, M14_LetsOthersGoFirstWhenThePeerSendsFasterThanWeRead) {
   constexpr std::size_t kReads = 10 * Stream::kReadsPerTurn;
   peer.write(std::string(kReads, 'x'));
