@@ -163,6 +163,14 @@ Task<void> Pipeline::refuse_verdict(http::Exchange& exchange, const Verdict& ver
   co_await answer(exchange, refusal, record);
 }
 
+Task<void> Pipeline::refuse_admitted(http::Exchange& exchange, Answer& refusal, const Admitted& admitted, RequestRecord& record) {
+  refusal.add_cookies(admitted.cookies);
+  record.decision = "refused";
+  record.reason = refusal.reason;
+  log_.decided(record, exchange);
+  co_await answer(exchange, refusal, record);
+}
+
 Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const Admitted& admitted, RequestRecord& record) {
   const Allowed& allowed = admitted.allowed;
   const Route& route = *allowed.route;
@@ -177,11 +185,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
   // A request that keeps coming back would go round for ever, each time with a fresh permit.
   if (identity::is_looping(request)) {
     Answer refusal = answer_for_loop();
-    refusal.add_cookies(admitted.cookies);
-    record.decision = "refused";
-    record.reason = refusal.reason;
-    log_.decided(record, exchange);
-    co_await answer(exchange, refusal, record);
+    co_await refuse_admitted(exchange, refusal, admitted, record);
     co_return;
   }
 
@@ -191,12 +195,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     auto handshake = http::read_handshake(request);
     if (const auto* refused = std::get_if<http::HandshakeRefused>(&handshake)) {
       Answer refusal = answer_for_bad_handshake(*refused);
-      refusal.add_cookies(admitted.cookies);
-      record.decision = "refused";
-      record.reason = refusal.reason;
       record.detail = refused->detail;
-      log_.decided(record, exchange);
-      co_await answer(exchange, refusal, record);
+      co_await refuse_admitted(exchange, refusal, admitted, record);
       co_return;
     }
     websocket = std::get<http::WebSocketHandshake>(std::move(handshake));
@@ -215,12 +215,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
       identity::OutboundRequest::build(allowed.permit, route.outbound, road.snapshot->owned_names, request, context, head.bytes());
   if (const auto* refused = std::get_if<identity::ClaimRefused>(&built)) {
     Answer refusal = answer_for_refused_claim();
-    refusal.add_cookies(admitted.cookies);
-    record.decision = "refused";
-    record.reason = refusal.reason;
     record.detail = refused->header + ": " + refused->detail;
-    log_.decided(record, exchange);
-    co_await answer(exchange, refusal, record);
+    co_await refuse_admitted(exchange, refusal, admitted, record);
     co_return;
   }
   if (route.policy.access != authorize::Access::public_) log_.decided(record, exchange);

@@ -65,6 +65,8 @@ class Pipeline final : public http::RequestHandler {
   [[nodiscard]] Task<void> own_endpoint(http::Exchange& exchange, const Road& road, RequestRecord& record);
   [[nodiscard]] Task<void> refuse_verdict(http::Exchange& exchange, const Verdict& verdict, const std::vector<std::string>& cookies,
                                           RequestRecord& record);
+  // Whom policy let in, and who goes no further all the same: the cookies of his refresh go along.
+  [[nodiscard]] Task<void> refuse_admitted(http::Exchange& exchange, Answer& refusal, const Admitted& admitted, RequestRecord& record);
   [[nodiscard]] Task<void> forward(http::Exchange& exchange, const Road& road, const Admitted& admitted, RequestRecord& record);
   // Fills the record; the answer that is ours to give, where the upstream's is not on its way.
   [[nodiscard]] static std::optional<Answer> conclude(http::Exchange& exchange, const upstream::ForwardResult& result,
