@@ -35,6 +35,8 @@ class DecideTest : public ::testing::Test {
     builder_.add("login", "/login", Access::public_).establish = Establish::session;
     builder_.add("no-csrf", "/no-csrf", Access::authenticated).csrf.off = true;
     builder_.add("shared", "/shared", Access::authenticated).csrf.allowed_origins = {"https://shop.example"};
+    builder_.add("machines", "/machines/**", Access::authenticated).credentials =
+        authenticate::make_plan({{.is_session = false, .issuer = nullptr, .is_client_certificate = true}}, nullptr);
     snapshot_ = builder_.build();
   }
 
@@ -315,6 +317,46 @@ TEST_F(DecideTest, AllocatesNothingForAWarmRequest) {
     EXPECT_EQ(refreshes, 0U);
     EXPECT_TRUE(std::holds_alternative<Allowed>(verdict)) << row.name;
   }
+}
+
+
+class DecideByCertificate : public DecideTest {
+ protected:
+  DecideByCertificate() {
+    certificate_.subject = "CN=orders";
+    certificate_.thumbprint = std::string(43, 'A');
+    certificate_.not_before = worker_.clock.wall_now() - std::chrono::hours(1);
+    certificate_.not_after = worker_.clock.wall_now() + std::chrono::hours(1);
+  }
+  transport::PeerCertificate certificate_;
+};
+
+TEST_F(DecideByCertificate, L08_LetsACertificateInOnlyWhereTheRouteNamesIt) {
+  EXPECT_EQ(denied(judge("GET", "/machines/x")), Denied::Why::no_credential);
+  peer_.certificate = &certificate_;
+  const Verdict verdict = judge("POST", "/machines/x");
+  ASSERT_EQ(allowed(verdict), "machines");
+  EXPECT_EQ(std::get<Allowed>(verdict).permit.identity()->facts().subject, "CN=orders");
+  EXPECT_EQ(denied(judge("GET", "/api/x")), Denied::Why::no_credential);
+}
+
+// A browser shows its certificate to whoever asks, whatever page the request comes from.
+TEST_F(DecideByCertificate, RefusesWhatAnotherSiteMadeABrowserSendWithACertificate) {
+  peer_.certificate = &certificate_;
+  EXPECT_EQ(reason(judge("POST", "/machines/x", "Sec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n")), "csrf");
+  EXPECT_EQ(reason(judge("DELETE", "/machines/x", "Origin: https://evil.example\r\n")), "csrf");
+  EXPECT_EQ(allowed(judge("GET", "/machines/x", "Sec-Fetch-Site: cross-site\r\n")), "machines");
+  EXPECT_EQ(allowed(judge("POST", "/machines/x", "Sec-Fetch-Site: same-origin\r\n")), "machines");
+  EXPECT_EQ(allowed(judge("POST", "/machines/x", "Origin: https://gateway.example\r\n")), "machines");
+}
+
+TEST_F(DecideByCertificate, ATokenThatIsBoundToACertificateNeedsItOnEveryRequest) {
+  const std::string token = bearer(Claims().set("cnf", R"({"x5t#S256":")" + certificate_.thumbprint + R"("})"));
+  EXPECT_EQ(denied(judge("GET", "/api/x", token)), Denied::Why::credential_refused);
+  peer_.certificate = &certificate_;
+  EXPECT_EQ(allowed(judge("GET", "/api/x", token)), "api");
+  peer_.certificate = nullptr;
+  EXPECT_EQ(denied(judge("GET", "/api/x", token)), Denied::Why::credential_refused);
 }
 
 }  // namespace
