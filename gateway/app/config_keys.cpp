@@ -120,11 +120,23 @@ constexpr Key kKeys[] = {
     {"upstreams[].timeouts.response"},
     {"upstreams[].timeouts.idle"},
     {"upstreams[].retries"},
-    {"upstreams[].health", Support::checked, "this version does not check the health of servers: every one counts as healthy"},
-    {"upstreams[].health.path", Support::checked},
-    {"upstreams[].health.interval", Support::checked},
-    {"upstreams[].health.healthy_after", Support::checked},
-    {"upstreams[].health.unhealthy_after", Support::checked},
+    {"upstreams[].health"},
+    {"upstreams[].health.path"},
+    {"upstreams[].health.interval"},
+    {"upstreams[].health.timeout"},
+    {"upstreams[].health.healthy_after"},
+    {"upstreams[].health.unhealthy_after"},
+    {"upstreams[].ejection"},
+    {"upstreams[].ejection.failures"},
+    {"upstreams[].ejection.for"},
+    {"upstreams[].ejection.percent_max"},
+    {"upstreams[].limits"},
+    {"upstreams[].limits.requests"},
+    {"upstreams[].limits.pending"},
+    {"upstreams[].retry_budget"},
+    {"upstreams[].retry_budget.percent"},
+    {"upstreams[].retry_budget.least"},
+    {"upstreams[].slow_start"},
     {"upstreams[].tls"},
     {"upstreams[].tls.ca_file"},
     {"upstreams[].tls.server_name"},
@@ -189,7 +201,6 @@ struct LaterValue {
 };
 constexpr LaterValue kLaterValues[] = {
     {"listeners[].proxy_protocol", "v1_v2"},
-    {"upstreams[].balance", "least_requests"},
 };
 
 }  // namespace

@@ -251,7 +251,7 @@ void read_upstream_name(RouteReading& reading) {
   found->is_used = true;
   reading.route.upstream = static_cast<std::size_t>(found - loading.upstreams.begin());
   const upstream::UpstreamSettings& settings = loading.settings.upstreams[reading.route.upstream];
-  if (settings.sends_server_host && !settings.servers.empty()) reading.route.outbound.fixed_host = settings.servers.front().authority;
+  if (settings.sends_server_host && !settings.servers.empty()) reading.route.outbound.fixed_host = settings.servers.front().host_field();
 }
 
 // What is taken out of requests: every place where any issuer's token may stand, so that a token which this route does not accept does not

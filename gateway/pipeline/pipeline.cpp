@@ -285,6 +285,8 @@ std::optional<Answer> Pipeline::conclude(http::Exchange& exchange, const upstrea
     case upstream::ForwardStatus::connect_failed:
     case upstream::ForwardStatus::broken:
     case upstream::ForwardStatus::timed_out:
+    case upstream::ForwardStatus::unavailable:
+    case upstream::ForwardStatus::overloaded:
     case upstream::ForwardStatus::body_refused: {
       Answer failure = answer_for(result);
       record.reason = failure.reason;

@@ -26,6 +26,12 @@ Answer with_challenge(Answer answer, std::string_view parameters) {
   return answer;
 }
 
+Answer try_again(std::string_view reason, std::string_view detail) {
+  Answer answer = make(503, reason, detail);
+  answer.fields.emplace_back("Retry-After", "1");
+  return answer;
+}
+
 std::string scope_parameter(const std::vector<std::string>& scopes) {
   std::string text = R"(, error="insufficient_scope", scope=")";
   for (std::size_t i = 0; i < scopes.size(); ++i) {
@@ -108,6 +114,8 @@ Answer answer_for(const upstream::ForwardResult& result) {
         case http::BodyState::gone: return answer_for(http::RequestFault::bad_framing);
       }
       break;
+    case Status::unavailable: return try_again("upstream_unavailable", "The service cannot be reached now. Try again.");
+    case Status::overloaded: return try_again("upstream_overloaded", "The service has enough to do now. Try again.");
     case Status::broken:
     case Status::answered:
     case Status::answer_cut:

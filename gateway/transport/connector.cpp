@@ -1,10 +1,13 @@
 #include "transport/connector.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 
 namespace sallyport::transport {
 namespace {
@@ -27,9 +30,7 @@ struct Attempt {
   }
 };
 
-Task<Result<Socket>> connect_to(asio::ip::tcp::endpoint endpoint, MonotonicTime until, asio::io_context& context,
-                                           DeadlineWheel& wheel) {
-  const asio::generic::stream_protocol::endpoint address(endpoint);
+Task<Result<Socket>> connect_to(asio::generic::stream_protocol::endpoint address, MonotonicTime until, asio::io_context& context, DeadlineWheel& wheel) {
   Socket socket(context.get_executor());
   error_code opened;
   socket.open(address.protocol(), opened);
@@ -45,26 +46,120 @@ Task<Result<Socket>> connect_to(asio::ip::tcp::endpoint endpoint, MonotonicTime 
   co_return socket;
 }
 
+// Attempts under way beside each other. Shared with their handlers, which may come back when nobody waits any more.
+struct Race : std::enable_shared_from_this<Race> {
+  Race(std::vector<asio::ip::tcp::endpoint> list, asio::io_context& io_context)
+      : addresses(std::move(list)), context(io_context), waiter(io_context.get_executor()) {}
+
+  [[nodiscard]] bool is_decided() const { return winner || (begun == addresses.size() && under_way == 0); }
+
+  void begin_next() {
+    const std::size_t index = begun++;
+    Socket& socket = *sockets.emplace_back(std::make_unique<Socket>(context.get_executor()));
+    const asio::generic::stream_protocol::endpoint address(addresses[index]);
+    error_code ec;
+    socket.open(address.protocol(), ec);
+    if (ec) {
+      failure = "socket: " + ec.message();
+      return;
+    }
+    ++under_way;
+    socket.async_connect(address, [race = shared_from_this(), index](const error_code& result) { race->ended(index, result); });
+  }
+  void ended(std::size_t index, const error_code& ec) {
+    --under_way;
+    if (winner) return;
+    if (ec) {
+      failure = "connect: " + ec.message();
+    } else {
+      winner = index;
+    }
+    waiter.cancel();
+  }
+  void end() {
+    for (const std::unique_ptr<Socket>& socket : sockets) {
+      error_code ignored;
+      socket->close(ignored);
+    }
+  }
+
+  std::vector<asio::ip::tcp::endpoint> addresses;
+  asio::io_context& context;
+  Timer waiter;
+  std::vector<std::unique_ptr<Socket>> sockets;  // of addresses[i]
+  std::size_t begun = 0;
+  std::size_t under_way = 0;
+  std::optional<std::size_t> winner;
+  std::string failure = "no address";
+};
+
 }  // namespace
+
+std::vector<asio::ip::tcp::endpoint> interleave_families(std::vector<asio::ip::tcp::endpoint> addresses) {
+  if (addresses.empty()) return addresses;
+  const bool begins_with_v6 = addresses.front().address().is_v6();
+  const auto is_other = [begins_with_v6](const auto& endpoint) { return endpoint.address().is_v6() != begins_with_v6; };
+  std::vector<asio::ip::tcp::endpoint> others;
+  std::ranges::copy_if(addresses, std::back_inserter(others), is_other);
+  std::erase_if(addresses, is_other);
+  std::size_t place = 1;
+  for (const auto& endpoint : others) {
+    addresses.insert(addresses.begin() + static_cast<std::ptrdiff_t>(std::min(place, addresses.size())), endpoint);
+    place += 2;
+  }
+  return addresses;
+}
 
 Task<Result<ConnectedSocket>> connect_in_turn(std::vector<asio::ip::tcp::endpoint> addresses, MonotonicTime deadline,
                                               asio::io_context& context, DeadlineWheel& wheel) {
-  Error last = make_error(Fault::unavailable, "no address");
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
-    const MonotonicTime now = std::chrono::steady_clock::now();
-    if (now >= deadline) co_return make_error(Fault::timed_out, "connecting took too long");
-    const bool is_last = i + 1 == addresses.size();
-    const MonotonicTime until = is_last ? deadline : std::min(deadline, now + kAddressPatience);
-    Result<Socket> socket = co_await connect_to(addresses[i], until, context, wheel);
-    if (socket) co_return ConnectedSocket{std::move(*socket), i};
-    last = socket.error();
+  if (addresses.size() == 1) {
+    Result<Socket> socket = co_await connect_to(asio::generic::stream_protocol::endpoint(addresses.front()), deadline, context, wheel);
+    if (!socket) co_return socket.error();
+    co_return ConnectedSocket{std::move(*socket), 0};
   }
-  co_return last;
+  const auto race = std::make_shared<Race>(std::move(addresses), context);
+  while (!race->is_decided()) {
+    const MonotonicTime now = std::chrono::steady_clock::now();
+    if (now >= deadline) break;
+    if (race->begun < race->addresses.size()) race->begin_next();
+    if (race->is_decided()) break;
+    if (race->under_way == 0) continue;
+    const bool is_last = race->begun == race->addresses.size();
+    race->waiter.expires_at(is_last ? deadline : std::min(deadline, now + kAddressPatience));
+    auto waited = co_await race->waiter.async_wait(as_result);
+    static_cast<void>(waited);
+    // With the last one begun, a failure of one of several is waited through.
+    while (!race->is_decided() && race->begun == race->addresses.size() && std::chrono::steady_clock::now() < deadline) {
+      race->waiter.expires_at(deadline);
+      auto again = co_await race->waiter.async_wait(as_result);
+      static_cast<void>(again);
+    }
+  }
+  if (!race->winner) {
+    const bool is_late = !race->is_decided();
+    race->end();
+    co_return make_error(is_late ? Fault::timed_out : Fault::unavailable, is_late ? "connecting took too long" : race->failure);
+  }
+  ConnectedSocket connected{std::move(*race->sockets[*race->winner]), *race->winner};
+  race->end();
+  co_return connected;
 }
 
 struct Connector::Lookup {
   explicit Lookup(asio::io_context& context) : resolver(context.get_executor()) {}
 
+  void take(const Resolver::results_type& results) {
+    Addresses found;
+    for (const auto& entry : results) {
+      if (found.size() == kAddressesMax) break;
+      found.push_back(entry.endpoint());
+    }
+    found = interleave_families(std::move(found));
+    const auto has_left = [&found](const auto& address) { return std::ranges::find(found, address) == found.end(); };
+    if (std::ranges::any_of(addresses, has_left)) ++generation;
+    addresses = std::move(found);
+    good_until = std::chrono::steady_clock::now() + kNameLife;
+  }
   void wake_all() {
     for (Timer* waiter : waiters) waiter->cancel();
   }
@@ -72,6 +167,7 @@ struct Connector::Lookup {
   Resolver resolver;
   Addresses addresses;  // of the last lookup that found any
   MonotonicTime good_until{};
+  std::uint32_t generation = 0;
   bool is_literal = false;
   bool running = false;
   std::string failure;
@@ -95,7 +191,25 @@ Connector::Connector(std::string host, std::uint16_t port, ssl_ctx_st* tls, std:
   }
 }
 
+Connector::Connector(UnixPath path, asio::io_context& context, DeadlineWheel& wheel)
+    : unix_path_(std::move(path.path)),
+      port_(0),
+      tls_(nullptr),
+      context_(context),
+      wheel_(wheel),
+      lookup_(std::make_shared<Lookup>(context)) {
+  lookup_->is_literal = true;
+}
+
 Connector::~Connector() { lookup_->resolver.cancel(); }
+
+void Connector::refresh() {
+  const Lookup& lookup = *lookup_;
+  if (lookup.is_literal || lookup.running || lookup.addresses.empty() || wheel_.coarse_now() < lookup.good_until) return;
+  begin_lookup();
+}
+
+std::uint32_t Connector::generation() const noexcept { return lookup_->generation; }
 
 void Connector::begin_lookup() {
   lookup_->running = true;
@@ -105,14 +219,11 @@ void Connector::begin_lookup() {
                                     lookup->running = false;
                                     lookup->failure.clear();
                                     if (ec || results.empty()) {
+                                      // Not at once again: refresh() would ask with every request.
+                                      lookup->good_until = std::max(lookup->good_until, std::chrono::steady_clock::now() + kRetryAfter);
                                       lookup->failure = ec ? ec.message() : "no address";
                                     } else {
-                                      lookup->addresses.clear();
-                                      for (const auto& entry : results) {
-                                        if (lookup->addresses.size() == kAddressesMax) break;
-                                        lookup->addresses.push_back(entry.endpoint());
-                                      }
-                                      lookup->good_until = std::chrono::steady_clock::now() + kNameLife;
+                                      lookup->take(results);
                                     }
                                     lookup->wake_all();
                                   });
@@ -139,6 +250,7 @@ Task<Result<void>> Connector::look_up(MonotonicTime deadline) {
 
 Task<Result<std::unique_ptr<Stream>>> Connector::connect(std::chrono::milliseconds timeout) {
   const MonotonicTime deadline = std::chrono::steady_clock::now() + timeout;
+  if (!unix_path_.empty()) co_return co_await connect_to_path(deadline);
   const Result<void> found = co_await look_up(deadline);
   if (!found) co_return found.error();
   const Addresses addresses = lookup_->addresses;  // a lookup may replace them while we wait
@@ -156,6 +268,13 @@ Task<Result<std::unique_ptr<Stream>>> Connector::connect(std::chrono::millisecon
     stream->never_expire();
   }
   co_return stream;
+}
+
+Task<Result<std::unique_ptr<Stream>>> Connector::connect_to_path(MonotonicTime deadline) {
+  const asio::local::stream_protocol::endpoint address(unix_path_);
+  Result<Socket> socket = co_await connect_to(asio::generic::stream_protocol::endpoint(address), deadline, context_, wheel_);
+  if (!socket) co_return socket.error();
+  co_return std::make_unique<Stream>(std::move(*socket), wheel_);
 }
 
 }  // namespace sallyport::transport

@@ -51,6 +51,8 @@ void Forwarding::gather_fields() {
       result_.established_unasked = true;
     }
   }
+  // The route's rules are about what the upstream says. What is ours comes behind them and is out of their reach.
+  if (policy_.rules != nullptr) apply(*policy_.rules, exchange_.peer().is_tls, fields);
   if (!policy_.request_id.empty()) fields.push_back({"X-Request-Id", policy_.request_id, FieldId::x_request_id});
   fields.insert(fields.end(), policy_.add.begin(), policy_.add.end());
   fields.insert(fields.end(), added_.begin(), added_.end());
@@ -72,6 +74,7 @@ Task<void> Forwarding::withhold() {
   if (is_early_) exchange_.close_after();
   start_decoding();
   work_->input.consume(head_bytes_);
+  assignment_.succeeded();  // that nobody waits for the rest of its answer is not its fault
   const bool is_clean = co_await drop_body();
   if (is_interrupted_) co_return;  // fail() has said so
   // Broken framing of what nobody wants is no reason to take back what the interceptor has done.

@@ -69,6 +69,7 @@ Progress Forwarding::parse_head() {
     if (status >= 200 || (status == 101 && request_.websocket() != nullptr)) {
       head_bytes_ = parsed->bytes;
       has_answer_ = true;
+      assignment_.heard();
       result_.upstream_status = status;
       result_.upstream_time = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
       stream_->never_expire();
@@ -225,8 +226,10 @@ bool Forwarding::is_reusable() const noexcept {
 
 void Forwarding::complete() {
   result_.status = ForwardStatus::answered;
-  if (is_reusable()) {
-    upstream_.servers[server_]->pool.give(std::move(stream_));
+  assignment_.succeeded();
+  // An address that its name has left meanwhile is not kept.
+  if (is_reusable() && address_generation_ == server().connector.generation()) {
+    server().pool.give(std::move(stream_));
   } else {
     // What an upstream sends behind its answer is nobody's (K28).
     stream_->abort();

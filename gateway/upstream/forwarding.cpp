@@ -16,27 +16,28 @@ Forwarding::Forwarding(Upstream::Impl& upstream, const identity::OutboundRequest
       exchange_(exchange),
       policy_(policy),
       work_(upstream.workspaces.take()),
+      assignment_(upstream, http::is_idempotent(request.method())),
       retries_left_(upstream.settings.retries) {
-  server_ = upstream_.balancer.pick().value_or(0);
-  upstream_.balancer.began(server_);
-  result_.server = upstream_.settings.servers[server_].authority;
-  if (policy_.interruption == nullptr) return;
-  policy_.interruption->arm(&Forwarding::on_interruption, this);
-  is_interrupted_ = policy_.interruption->fired();
+  if (policy_.interruption != nullptr) {
+    policy_.interruption->arm(&Forwarding::on_interruption, this);
+    is_interrupted_ = policy_.interruption->fired();
+  }
+  switch (assignment_.enter()) {
+    case Assignment::Entry::admitted:
+      is_admitted_ = true;
+      note_server();
+      break;
+    case Assignment::Entry::overloaded: fail(ForwardStatus::overloaded, "as much is under way to the upstream as may be"); break;
+    case Assignment::Entry::unavailable: fail(ForwardStatus::unavailable, "no server of the upstream is healthy"); break;
+  }
 }
 
 Forwarding::~Forwarding() {
   if (policy_.interruption != nullptr) policy_.interruption->arm(nullptr, nullptr);
-  upstream_.balancer.ended(server_);
   if (work_) upstream_.workspaces.give(std::move(work_));
 }
 
-void Forwarding::choose(std::size_t server) {
-  upstream_.balancer.ended(server_);
-  server_ = server;
-  upstream_.balancer.began(server_);
-  result_.server = upstream_.settings.servers[server_].authority;
-}
+void Forwarding::note_server() noexcept { result_.server = server().settings.authority; }
 
 void Forwarding::fail(ForwardStatus status, std::string_view detail) {
   if (stream_) stream_->abort();
@@ -47,6 +48,7 @@ void Forwarding::fail(ForwardStatus status, std::string_view detail) {
     exchange_.abort();
     return;
   }
+  if (status == ForwardStatus::broken || status == ForwardStatus::timed_out) assignment_.failed();
   result_.detail = detail;
   result_.status = status;
   if (exchange_.started()) {
@@ -86,6 +88,7 @@ constexpr std::chrono::milliseconds kListenInterval{250};
 }  // namespace
 
 Progress Forwarding::gather_first_write() {
+  if (!is_admitted_) return Progress::failed;
   first_write_ = request_.head();
   if (request_.framing() == http::Framing::none) return Progress::done;
   body_ = BodyState::more;
@@ -117,15 +120,15 @@ Progress Forwarding::append_buffered_body(std::size_t bytes_max) {
 }
 
 bool Forwarding::take_kept_connection() {
-  stream_ = upstream_.servers[server_]->pool.take();
+  stream_ = server().take_kept();
   is_reused_ = stream_ != nullptr;
+  address_generation_ = server().connector.generation();
   return is_reused_;
 }
 
 Task<Progress> Forwarding::connect() {
   for (;;) {
-    Result<std::unique_ptr<transport::Stream>> connected =
-        co_await upstream_.servers[server_]->connector.connect(upstream_.settings.connect_timeout);
+    Result<std::unique_ptr<transport::Stream>> connected = co_await server().connector.connect(upstream_.settings.connect_timeout);
     if (is_interrupted_) {
       client_left();
       co_return Progress::failed;
@@ -133,18 +136,19 @@ Task<Progress> Forwarding::connect() {
     if (connected) {
       stream_ = std::move(*connected);
       is_reused_ = false;
+      address_generation_ = server().connector.generation();
       co_return Progress::done;
     }
+    assignment_.failed();
     // Nothing was sent, so the next server may be asked whatever the method is.
     tried_.resize(upstream_.balancer.size());
-    tried_[server_] = true;
-    const std::optional<std::size_t> next = upstream_.balancer.pick(tried_);
-    if (!next) {
+    tried_[assignment_.server()] = true;
+    if (!assignment_.move_on(tried_)) {
       const bool timed_out = connected.error().fault == Fault::timed_out;
       fail(timed_out ? ForwardStatus::timed_out : ForwardStatus::connect_failed, upstream_.keep_detail(connected.error()));
       co_return Progress::failed;
     }
-    choose(*next);
+    note_server();
     if (take_kept_connection()) co_return Progress::done;
   }
 }
@@ -307,13 +311,41 @@ Task<Progress> Forwarding::upload() {
 bool Forwarding::begin_retry() {
   if (stream_) stream_->abort();
   stream_.reset();
-  // A new connection that died says something about the server; a kept one was just too old. A body that has gone on is nowhere any more.
-  if (!is_reused_ || !replayable_ || retries_left_ == 0 || is_interrupted_) return false;
+  // A new connection that died says something about the server; a kept one was just too old.
+  if (is_reused_) {
+    assignment_.no_verdict();
+  } else {
+    assignment_.failed();
+  }
+  // A body that has gone on is nowhere any more.
+  if (!replayable_ || retries_left_ == 0 || is_interrupted_) return false;
   if (!http::is_idempotent(request_.method()) && sent_bytes_ != 0) return false;
+  if (!is_reused_ && upstream_.balancer.size() == 1) return false;
+  // What never left costs the upstream nothing.
+  if (sent_bytes_ != 0 && !upstream_.shared->may_retry(std::chrono::steady_clock::now())) {
+    upstream_.counts->retries_refused.add();
+    return false;
+  }
+  if (!has_where_to_retry()) return false;
+  upstream_.counts->retried.add();
   --retries_left_;
   work_->input.clear();
   work_->parser.reset();
   return true;
+}
+
+bool Forwarding::has_where_to_retry() {
+  std::vector<bool> avoided = tried_;
+  avoided.resize(upstream_.balancer.size());
+  avoided[assignment_.server()] = true;
+  if (!is_reused_) tried_ = avoided;
+  if (assignment_.move_on(avoided)) {
+    note_server();
+    return true;
+  }
+  // The same server, on a new connection; not one that has just lost a new one.
+  if (is_reused_) assignment_.stay();
+  return is_reused_;
 }
 
 void Forwarding::give_up() { fail(ForwardStatus::broken, "the upstream closed the connection before it answered"); }

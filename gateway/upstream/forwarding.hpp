@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "upstream/assignment.hpp"
 #include "upstream/upstream_impl.hpp"
 
 namespace sallyport::upstream {
@@ -81,7 +82,9 @@ class Forwarding {
   // Ends it all from outside: both connections are closed, and whoever waits on one of them comes back and fails.
   void interrupt() noexcept;
   static void on_interruption(void* self) noexcept { static_cast<Forwarding*>(self)->interrupt(); }
-  void choose(std::size_t server);
+  // After the assignment has moved.
+  void note_server() noexcept;
+  [[nodiscard]] Server& server() noexcept { return *upstream_.servers[assignment_.server()]; }
   void fail(ForwardStatus status, std::string_view detail);
   void fail_body(http::BodyState state);
   void append_body(std::string_view piece);
@@ -97,6 +100,8 @@ class Forwarding {
   [[nodiscard]] Task<Progress> listen();
   [[nodiscard]] Progress read_early_head();
   [[nodiscard]] Progress after_failed_write();
+  // Moves to another server where there is one.
+  [[nodiscard]] bool has_where_to_retry();
   // Whether the body goes on although the final answer has begun.
   [[nodiscard]] bool goes_on_uploading();
   // Keeps what is still to be sent from the exchange, whose next call overwrites it.
@@ -135,8 +140,10 @@ class Forwarding {
   const AnswerPolicy& policy_;
   std::unique_ptr<Workspace> work_;
   std::unique_ptr<transport::Stream> stream_;
-  std::size_t server_ = 0;
-  std::vector<bool> tried_;  // servers that could not be reached; empty as long as all went well
+  Assignment assignment_;
+  bool is_admitted_ = false;
+  std::uint32_t address_generation_ = 0;  // of the server's name, when the connection was made or taken
+  std::vector<bool> tried_;               // servers that could not be reached; empty as long as all went well
   ForwardResult result_{ForwardStatus::broken, http::BodyState::end, 0, {}, {}, false, {}, {}};
 
   http::BodyState body_ = http::BodyState::end;  // how far the client's body has been read

@@ -26,6 +26,7 @@ Task<void> Forwarding::tunnel() {
     fail(ForwardStatus::broken, *fault);
     co_return;
   }
+  assignment_.succeeded();
   gather_switch_fields(std::get<http::HandshakeAnswer>(answer), accept);
   transport::Stream* const client = co_await exchange_.switch_protocols(work_->fields);
   if (client == nullptr || is_interrupted_) {

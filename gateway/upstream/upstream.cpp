@@ -1,20 +1,21 @@
 #include "upstream/upstream.hpp"
 
+#include "base/secret.hpp"
 #include "upstream/upstream_impl.hpp"
 
 namespace sallyport::upstream {
 
-Upstream::Impl::Impl(UpstreamSettings upstream_settings, transport::SslContext tls_context, boost::asio::io_context& io_context,
-                     transport::DeadlineWheel& wheel)
-    : settings(std::move(upstream_settings)),
-      tls(std::move(tls_context)),
+Upstream::Impl::Impl(SharedUpstreamPtr shared_upstream, boost::asio::io_context& io_context, transport::DeadlineWheel& wheel)
+    : shared(std::move(shared_upstream)),
+      settings(shared->settings()),
+      counts(shared->add_worker()),
       context(io_context),
-      balancer(settings.balance, settings.servers) {
+      balancer(settings.balance, settings.servers, random_u64()) {
   servers.reserve(settings.servers.size());
-  for (const ServerSettings& server : settings.servers) {
-    const bool is_named = settings.tls && !settings.tls->server_name.empty();
-    servers.push_back(std::make_unique<Server>(server, server.is_tls ? tls.get() : nullptr,
-                                               is_named ? settings.tls->server_name : server.host, settings.idle_timeout, context, wheel));
+  for (std::size_t i = 0; i < settings.servers.size(); ++i) {
+    const ServerSettings& server = settings.servers[i];
+    servers.push_back(std::make_unique<Server>(server, server.is_tls ? shared->tls() : nullptr, shared->tls_name(i), settings.idle_timeout,
+                                               context, wheel));
   }
 }
 
@@ -30,18 +31,17 @@ Upstream::~Upstream() = default;
 
 Result<std::shared_ptr<Upstream>> Upstream::create(UpstreamSettings settings, boost::asio::io_context& context,
                                                    transport::DeadlineWheel& wheel) {
-  if (settings.servers.empty()) return make_error(Fault::malformed, "upstream " + settings.name + " has no servers");
-  transport::SslContext tls;
-  if (std::any_of(settings.servers.begin(), settings.servers.end(), [](const ServerSettings& server) { return server.is_tls; })) {
-    Result<transport::SslContext> made = transport::make_tls_client_context(settings.tls.value_or(transport::UpstreamTlsSettings{}));
-    if (!made) return made.error();
-    tls = std::move(*made);
-  }
-  auto impl = std::make_unique<Impl>(std::move(settings), std::move(tls), context, wheel);
-  return std::shared_ptr<Upstream>(new Upstream(std::move(impl)));
+  Result<SharedUpstreamPtr> shared = SharedUpstream::create(std::move(settings));
+  if (!shared) return shared.error();
+  return create(std::move(*shared), context, wheel);
+}
+
+std::shared_ptr<Upstream> Upstream::create(SharedUpstreamPtr shared, boost::asio::io_context& context, transport::DeadlineWheel& wheel) {
+  return std::shared_ptr<Upstream>(new Upstream(std::make_unique<Impl>(std::move(shared), context, wheel)));
 }
 
 const UpstreamSettings& Upstream::settings() const noexcept { return impl_->settings; }
+const SharedUpstreamPtr& Upstream::shared() const noexcept { return impl_->shared; }
 
 std::size_t Upstream::idle_connections() const noexcept {
   std::size_t count = 0;

@@ -16,7 +16,9 @@
 #include "identity/outbound_request.hpp"
 #include "observe/metrics.hpp"
 #include "transport/deadline_wheel.hpp"
+#include "upstream/answer_rules.hpp"
 #include "upstream/settings.hpp"
+#include "upstream/shared_upstream.hpp"
 
 namespace sallyport::upstream {
 
@@ -30,17 +32,19 @@ enum class ForwardStatus : std::uint8_t {
   body_refused,    // the client's body was at fault; `body` says how (400, 408, 413) — the upstream's request was not completed
   client_gone,     // nobody is left to answer
   withheld,        // the interceptor keeps the answer for itself: nothing went downstream
+  unavailable,     // 503: active checks say that no server is fit; nobody was asked
+  overloaded,      // 503: as much is under way as may be; nobody was asked
 };
 
 struct ForwardResult {
   ForwardStatus status;
   http::BodyState body = http::BodyState::end;
-  int upstream_status = 0;                    // of the final head; 0 when there was none
-  std::chrono::microseconds upstream_time{};  // from the first byte sent to the answer's head
-  std::string_view server;                    // authority of the server that was asked last; lives as long as the Upstream
-  bool established_unasked = false;           // an X-Auth-Establish was removed from an answer that nobody intercepts
+  int upstream_status = 0;                      // of the final head; 0 when there was none
+  std::chrono::microseconds upstream_time{};    // from the first byte sent to the answer's head
+  std::string_view server;                      // authority of the server that was asked last; lives as long as the Upstream
+  bool established_unasked = false;             // an X-Auth-Establish was removed from an answer that nobody intercepts
   std::optional<http::TunnelEnd> tunnel_end{};  // the answer was a 101, and this is how its tunnel ended
-  std::string_view detail;                    // static text or a view that lives as long as the Upstream; for our log
+  std::string_view detail;                      // static text or a view that lives as long as the Upstream; for our log
 };
 
 // Looks at an answer between its arrival and its way down.
@@ -81,6 +85,7 @@ struct AnswerPolicy {
   // Our own fields, in place of the upstream's of the same name (but for Set-Cookie). Views outlive the answer.
   std::span<const http::Field> add{};
   std::span<const std::string> our_cookies{};  // an upstream's Set-Cookie of one of these names is dropped (hazards F12)
+  const AnswerRules* rules = nullptr;          // the route's; applied to what the upstream said, before what is ours is added
   AnswerInterceptor* interceptor = nullptr;
   Interruption* interruption = nullptr;
   // For a request with a WebSocket handshake, which becomes a tunnel when the upstream agrees.
@@ -92,7 +97,10 @@ struct AnswerPolicy {
 class Upstream {
  public:
   struct Impl;
-  // TLS contexts are made here: Fault as transport::make_tls_client_context.
+  // What every worker has of `shared` (see fleet.hpp).
+  [[nodiscard]] static std::shared_ptr<Upstream> create(SharedUpstreamPtr shared, boost::asio::io_context& context,
+                                                        transport::DeadlineWheel& wheel);
+  // One that shares nothing with other workers. Fault as transport::make_tls_client_context.
   [[nodiscard]] static Result<std::shared_ptr<Upstream>> create(UpstreamSettings settings, boost::asio::io_context& context,
                                                                 transport::DeadlineWheel& wheel);
   ~Upstream();
@@ -103,6 +111,7 @@ class Upstream {
   [[nodiscard]] Task<ForwardResult> forward(const identity::OutboundRequest& request, http::Exchange& exchange, const AnswerPolicy& policy);
 
   [[nodiscard]] const UpstreamSettings& settings() const noexcept;
+  [[nodiscard]] const SharedUpstreamPtr& shared() const noexcept;
   [[nodiscard]] std::size_t idle_connections() const noexcept;
   // Closes kept connections. Those in use end with their exchange.
   void close_idle();

@@ -20,9 +20,23 @@ namespace sallyport::upstream {
 struct Server {
   Server(const ServerSettings& server, ssl_ctx_st* tls, std::string tls_name, std::chrono::milliseconds idle_timeout,
          boost::asio::io_context& context, transport::DeadlineWheel& wheel)
-      : settings(server), pool(wheel, idle_timeout), connector(server.host, server.port, tls, std::move(tls_name), context, wheel) {}
+      : settings(server),
+        pool(wheel, idle_timeout),
+        connector(server.unix_path.empty() ? transport::Connector(server.host, server.port, tls, std::move(tls_name), context, wheel)
+                                           : transport::Connector(transport::UnixPath{server.unix_path}, context, wheel)) {}
+
+  // A kept connection, unless it goes to an address that the server's name no longer stands for.
+  [[nodiscard]] std::unique_ptr<transport::Stream> take_kept() {
+    connector.refresh();
+    if (generation != connector.generation()) {
+      generation = connector.generation();
+      pool.clear();
+    }
+    return pool.take();
+  }
 
   const ServerSettings& settings;
+  std::uint32_t generation = 0;  // of the connector, when the connections in the pool were made
   ConnectionPool pool;
   transport::Connector connector;
 };
@@ -30,14 +44,15 @@ struct Server {
 struct Upstream::Impl {
   static constexpr std::size_t kDetailsMax = 64;
 
-  Impl(UpstreamSettings upstream_settings, transport::SslContext tls_context, boost::asio::io_context& io_context,
-       transport::DeadlineWheel& wheel);
+  Impl(SharedUpstreamPtr shared_upstream, boost::asio::io_context& io_context, transport::DeadlineWheel& wheel);
+  ~Impl() { shared->drop(counts); }
 
   // The text with the lifetime that ForwardResult::detail promises. Bounded: beyond kDetailsMax different ones, a general text.
   [[nodiscard]] std::string_view keep_detail(const Error& error);
 
-  UpstreamSettings settings;
-  transport::SslContext tls;  // null when no server wants it
+  SharedUpstreamPtr shared;
+  const UpstreamSettings& settings;
+  std::shared_ptr<UpstreamCounts> counts;
   boost::asio::io_context& context;
   Balancer balancer;
   std::vector<std::unique_ptr<Server>> servers;

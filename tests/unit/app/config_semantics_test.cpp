@@ -252,9 +252,12 @@ TEST_F(ConfigSemantics, RefusesWebSocketsThatCouldNotBeOpened) {
   EXPECT_THAT(with("    websocket: true\n    establish: session"), Contains(HasSubstr("a route that signs in opens no WebSockets")));
 }
 
-TEST_F(ConfigSemantics, WarnsOfWhatHasNoEffectYet) {
-  EXPECT_THAT(warnings("[ { url: http://127.0.0.1:9001 } ] }", "[ { url: http://127.0.0.1:9001 } ], health: { path: /healthz } }"),
-              ElementsAre(HasSubstr("does not check the health")));
+TEST_F(ConfigSemantics, WarnsOfALimitThatHasNoEffect) {
+  const auto with = [this](const std::string& limits) {
+    return warnings("[ { url: http://127.0.0.1:9001 } ]", "[ { url: http://127.0.0.1:9001 } ]\n    limits: " + limits);
+  };
+  EXPECT_THAT(with("{ requests: 10, pending: 10 }"), IsEmpty());
+  EXPECT_THAT(with("{ requests: 10, pending: 11 }"), ElementsAre(HasSubstr("no effect")));
 }
 
 TEST_F(ConfigSemantics, WarnsOfWhatIsAllowedButOdd) {
