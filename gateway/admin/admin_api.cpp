@@ -33,8 +33,14 @@ bool lists(std::string_view methods, std::string_view method) {
 
 AdminApi::AdminApi(Sources sources, Controls& controls, const Clock& clock, std::optional<Secret> token)
     : sources_(std::move(sources)), controls_(controls), clock_(clock), token_(std::move(token)) {
-  if (!sources_.why_not_ready || !sources_.metrics || !sources_.routes) throw std::invalid_argument("the admin API lacks a source");
+  if (!sources_.why_not_ready || !sources_.metrics || !sources_.routes || !sources_.reload)
+    throw std::invalid_argument("the admin API lacks a source");
   if (token_ && token_->empty()) throw std::invalid_argument("the admin API's token is empty");
+}
+
+void AdminApi::use_token(Secret token) {
+  if (token.empty()) throw std::invalid_argument("the admin API's token is empty");
+  if (token_) token_ = std::move(token);
 }
 
 std::optional<AdminApi::Endpoint> AdminApi::endpoint(std::string_view path) noexcept {
@@ -44,6 +50,7 @@ std::optional<AdminApi::Endpoint> AdminApi::endpoint(std::string_view path) noex
   if (path == "/routes") return Endpoint::routes;
   if (path == "/revocations") return Endpoint::revocations;
   if (path == "/sessions") return Endpoint::sessions;
+  if (path == "/reload") return Endpoint::reload;
   return std::nullopt;
 }
 
@@ -53,7 +60,8 @@ std::string_view AdminApi::methods_of(Endpoint endpoint) noexcept {
     case Endpoint::readyz:
     case Endpoint::metrics:
     case Endpoint::routes: return kMethods;
-    case Endpoint::revocations: return "POST";
+    case Endpoint::revocations:
+    case Endpoint::reload: return "POST";
     case Endpoint::sessions: return "GET, HEAD, POST";
   }
   return {};
@@ -70,8 +78,8 @@ Task<void> AdminApi::handle(http::Exchange& exchange) {
     answered = Answer::problem(405, "The method is not allowed on this resource.");
     answered->fields.push_back({"Allow", methods_of(*wanted)});
   }
-  const bool concerns_callers = wanted == Endpoint::revocations || wanted == Endpoint::sessions;
-  if (!answered && concerns_callers && !token_) answered = refuse_pages(request);
+  const bool changes_things = wanted == Endpoint::revocations || wanted == Endpoint::sessions || wanted == Endpoint::reload;
+  if (!answered && changes_things && !token_) answered = refuse_pages(request);
   if (!answered) {
     answered = co_await answer(*wanted, exchange);
     if (!answered) {
@@ -125,8 +133,25 @@ Task<std::optional<Answer>> AdminApi::answer(Endpoint endpoint, http::Exchange& 
       Task<std::optional<Answer>> sessions = is_post ? post_session(exchange, controls_) : list_sessions(exchange, controls_, clock_);
       co_return co_await std::move(sessions);
     }
+    case Endpoint::reload: {
+      Task<Answer> reloading = reload();
+      co_return co_await std::move(reloading);
+    }
   }
   co_return found;
+}
+
+Task<Answer> AdminApi::reload() const {
+  Task<ReloadReport> reloading = sources_.reload();
+  const ReloadReport report = co_await std::move(reloading);
+  if (report.problems.empty()) co_return Answer(200, kJson, R"({"status":"reloaded"})");
+  std::string document = R"({"status":"refused","problems":[)";
+  for (const std::string& problem : report.problems) {
+    if (&problem != report.problems.data()) document += ',';
+    append_json_string(document, problem);
+  }
+  document += "]}";
+  co_return Answer(report.needs_restart ? 409 : 422, kJson, std::move(document));
 }
 
 Answer AdminApi::readiness() const {

@@ -1,4 +1,4 @@
-// The admin listener's answers (DESIGN §3.3): /livez, /readyz, /metrics, /routes, /revocations, /sessions.
+// The admin listener's answers (DESIGN §3.3): /livez, /readyz, /metrics, /routes, /revocations, /sessions, /reload.
 #pragma once
 
 #include <functional>
@@ -22,10 +22,11 @@ struct Sources {
   std::function<std::vector<std::string>()> why_not_ready;  // starting, draining; empty: ready. Text for operators
   std::function<Task<std::string>()> metrics;               // Prometheus' text format 0.0.4, of all workers
   std::function<Task<std::string>()> routes;                // JSON (route_list)
+  std::function<Task<ReloadReport>()> reload;               // takes the configuration over as it is now, or says why not
 };
 
-// Any Host is answered, but for /revocations and /sessions without a token (refuse_pages()). With a token, everything but /livez and
-// /readyz needs `Authorization: Bearer TOKEN`: 401 otherwise, before a path is told from one that does not exist. Refusals are problem
+// Any Host is answered, but for /revocations, /sessions and /reload without a token (refuse_pages()). With a token, everything but /livez
+// and /readyz needs `Authorization: Bearer TOKEN`: 401 otherwise, before a path is told from one that does not exist. Refusals are problem
 // documents, and nothing may be cached.
 class AdminApi final : public http::RequestHandler {
  public:
@@ -33,11 +34,14 @@ class AdminApi final : public http::RequestHandler {
   // source that is not set. `controls` and `clock` outlive *this.
   AdminApi(Sources sources, Controls& controls, const Clock& clock, std::optional<Secret> token);
 
+  // From the next request on; whether one is asked for stays as it is. Throws std::invalid_argument for an empty token.
+  void use_token(Secret token);
+
   [[nodiscard]] Task<void> handle(http::Exchange& exchange) override;
   [[nodiscard]] Task<void> refuse(http::Exchange& exchange, http::RequestFault fault, std::string_view detail) override;
 
  private:
-  enum class Endpoint : unsigned char { livez, readyz, metrics, routes, revocations, sessions };
+  enum class Endpoint : unsigned char { livez, readyz, metrics, routes, revocations, sessions, reload };
 
   [[nodiscard]] static std::optional<Endpoint> endpoint(std::string_view path) noexcept;
   [[nodiscard]] static std::string_view methods_of(Endpoint endpoint) noexcept;  // as in Allow
@@ -46,6 +50,8 @@ class AdminApi final : public http::RequestHandler {
   // nullopt: the client is gone.
   [[nodiscard]] Task<std::optional<Answer>> answer(Endpoint endpoint, http::Exchange& exchange) const;
   [[nodiscard]] Answer readiness() const;
+  // POST /reload: 200, 422 (the configuration is at fault) or 409 (it takes a restart), with the problems.
+  [[nodiscard]] Task<Answer> reload() const;
   [[nodiscard]] Task<void> send(http::Exchange& exchange, Answer answer);
 
   Sources sources_;

@@ -17,6 +17,12 @@ struct CreatedSession {
   std::string cookie;  // the cookie's name
 };
 
+// What became of a reload: `problems` is empty when the configuration is in use.
+struct ReloadReport {
+  std::vector<std::string> problems;
+  bool needs_restart = false;  // valid, but not for a process that runs
+};
+
 // Called on the admin listener's thread. Fault::unavailable, timed_out and whatever else is not named: the store could not be asked.
 class Controls {
  public:

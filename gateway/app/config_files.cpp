@@ -124,6 +124,7 @@ std::optional<std::string> read_file_path(Problems& problems, const Node& node, 
   const std::optional<std::string> written = read_text(problems, node, "the path of a file");
   if (!written) return std::nullopt;
   std::string path = resolve(*node.at.source, *written);
+  problems.was_read(path);
   const Descriptor file = open_file(path);
   const Result<struct stat> status = open_regular(file);
   if (!status) {
@@ -175,6 +176,16 @@ void check_certificate(Problems& problems, const Node& certificate, const Node& 
   if (ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notBefore(leaf)) == 1 && (days > 0 || seconds > 0)) {
     problems.error(certificate.at, fmt::format("the certificate {} is not valid yet", shown(certificate)));
   }
+}
+
+std::string folder_of_pattern(const std::string& pattern) {
+  if (!has_wildcard(pattern)) return pattern;
+  std::filesystem::path folder;
+  for (const auto& component : std::filesystem::path(pattern)) {
+    if (has_wildcard(component.string())) break;
+    folder /= component;
+  }
+  return (folder.empty() ? std::string(".") : folder.string()) + "/";
 }
 
 Result<std::vector<std::string>> expand_pattern(const Source& source, const std::string& pattern) {

@@ -150,6 +150,12 @@ constexpr Key kKeys[] = {
     {"log.access"},
     {"log.audit"},
 
+    {"reload"},
+    {"reload.watch"},
+
+    {"watchdog"},
+    {"watchdog.stall"},
+
     {"shutdown"},
     {"shutdown.drain_timeout"},
 

@@ -20,13 +20,19 @@ using std::chrono::seconds;
 constexpr std::size_t kFileBytesMax = YamlLimits{}.bytes_max;
 constexpr std::uint32_t kWorkersMax = 256;
 
-// The cores that this process may run on: a container often gets fewer than the machine has.
-std::uint32_t usable_cores() {
+std::uint32_t count_usable_cores() {
   cpu_set_t cores;
   CPU_ZERO(&cores);
   if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
   const int count = CPU_COUNT(&cores);
   return count < 1 ? 1 : std::min(static_cast<std::uint32_t>(count), kWorkersMax);
+}
+
+// The cores that this process may run on: a container often gets fewer than the machine has. As they were at the start, so that a reload
+// finds the same number.
+std::uint32_t usable_cores() {
+  static const std::uint32_t cores = count_usable_cores();
+  return cores;
 }
 
 void read_workers(Loading& loading, const Node& node) {
@@ -86,6 +92,79 @@ void read_shutdown(Loading& loading, const Node& node) {
   }
 }
 
+void read_reload(Loading& loading, const Node& node) {
+  const MapReader reload(loading.problems, node, "reload");
+  if (const Node* watch = reload.find("watch")) {
+    if (const auto value = read_boolean(loading.problems, *watch)) loading.settings.watches_files = *value;
+  }
+}
+
+void read_watchdog(Loading& loading, const Node& node) {
+  const MapReader watchdog(loading.problems, node, "watchdog");
+  if (const Node* stall = watchdog.find("stall")) {
+    if (const auto value = read_duration(loading.problems, *stall, {milliseconds(20), std::chrono::minutes(1)})) {
+      loading.settings.stall = *value;
+    }
+  }
+}
+
+std::string address_text(const std::string& host, std::uint16_t port) {
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+}
+
+std::string store_text(const Settings& settings) {
+  const store::StoreSettings& store = settings.store;
+  std::string text = store.path.empty() ? "embedded, in memory" : fmt::format("embedded, {}", store.path);
+  if (store.redis) {
+    const store::RedisSettings& redis = *store.redis;
+    text = fmt::format("{}://{}@{}/{} prefix {} timeout {}ms password_file {} ca_file {}", redis.is_tls ? "rediss" : "redis",
+                       redis.username, redis.address(), redis.database, redis.prefix, redis.command_timeout.count(),
+                       redis.password_file.value_or("-"), redis.ca_file.empty() ? "-" : redis.ca_file);
+  }
+  return text;
+}
+
+std::string_view sink_text(const observe::Sink& sink) {
+  switch (sink.kind) {
+    case observe::Sink::Kind::off: return "off";
+    case observe::Sink::Kind::standard_output: return "stdout";
+    case observe::Sink::Kind::standard_error: return "stderr";
+    case observe::Sink::Kind::file: return sink.path;
+  }
+  return {};
+}
+
+// What sockets, threads and files were made of at the start.
+void note_fixed_parts(Loading& loading, const MapReader& top) {
+  Settings& settings = loading.settings;
+  const auto note = [&](std::string name, std::string value, const Place& place) {
+    const std::string file = place.source == nullptr ? std::string() : place.source->name;
+    settings.fixed.push_back({std::move(name), std::move(value), Problem{file, place.line, place.column, {}}});
+  };
+  note("workers", std::to_string(settings.workers), top.place_of("workers"));
+  const Node* listeners = top.find("listeners");
+  for (std::size_t i = 0; i < settings.listeners.size(); ++i) {
+    const listen::ListenerSettings& listener = settings.listeners[i];
+    const bool has_node = listeners != nullptr && i < listeners->items.size();
+    note(fmt::format("listener '{}'", listener.name),
+         fmt::format("{}{}", address_text(listener.host, listener.port), listener.tls ? " with tls" : ""),
+         has_node ? listeners->items[i].at : top.place_of("listeners"));
+  }
+  std::string order;
+  for (const listen::ListenerSettings& listener : settings.listeners) order += (order.empty() ? "" : ", ") + listener.name;
+  note("listeners", order, top.place_of("listeners"));
+  const std::string admin = settings.admin ? address_text(settings.admin->host, settings.admin->port) +
+                                                 (settings.admin->token_file ? ", token in " + *settings.admin->token_file : "")
+                                           : "none";
+  note("admin", admin, top.place_of("admin"));
+  note("store", store_text(settings), top.place_of("store"));
+  note("revocations", fmt::format("entries_max {} kept {}ms", settings.revocations_max, settings.store.revocations_kept.count()),
+       top.place_of("revocations"));
+  note("sessions.secret_file", settings.session_secret_files.empty() ? "none" : "some", top.place_of("sessions"));
+  note("log.access", std::string(sink_text(settings.log.access)), top.place_of("log"));
+  note("log.audit", std::string(sink_text(settings.log.audit)), top.place_of("log"));
+}
+
 bool is_version_1(Loading& loading, const MapReader& file) {
   const Node* version = file.require("version", "1");
   return version != nullptr && read_integer(loading.problems, *version, 1, 1).has_value();
@@ -108,9 +187,12 @@ void read_top(Loading& loading, const Node& root) {
   if (const Node* node = top.require("upstreams", "a list of upstreams, each with a name and servers")) read_upstreams(loading, *node);
   if (const Node* node = top.find("log")) read_log(loading, *node);
   if (const Node* node = top.find("shutdown")) read_shutdown(loading, *node);
+  if (const Node* node = top.find("reload")) read_reload(loading, *node);
+  if (const Node* node = top.find("watchdog")) read_watchdog(loading, *node);
   if (const Node* node = top.require("policies", "a list of policy files or patterns like policies/*.yaml")) read_policies(loading, *node);
   complete_routes(loading);
   check_store_suffices(loading, root.at);
+  note_fixed_parts(loading, top);
 }
 
 // An upstream that is this gateway would go round in circles, with our own headers on the second round.
@@ -183,6 +265,7 @@ pipeline::SnapshotPtr compile(Loading& loading) {
 std::optional<Node> read_source(Loading& loading, const std::string& name, const Node* named_by) {
   const std::filesystem::path path(name);
   const Source& source = loading.sources.emplace_back(Source{name, path.parent_path().string()});
+  loading.problems.was_read(name);
   const Result<std::string> content = read_regular_file(name, kFileBytesMax);
   if (!content) {
     const std::string shown_name = named_by != nullptr && named_by->expanded ? shown(*named_by) : name;
@@ -210,6 +293,7 @@ Loaded load_config(const std::string& path, Environment environment) {
   }
   loaded.problems = loading.problems.take_errors();
   loaded.warnings = loading.problems.take_warnings();
+  loaded.files = loading.problems.take_files();
   return loaded;
 }
 

@@ -8,6 +8,12 @@ OperatorDesk::OperatorDesk(const Surroundings& surroundings)
       issuer_(surroundings.store, sessions_),
       revoker_(surroundings.store, surroundings.snapshot->revocation_times, surroundings.metrics) {}
 
+void OperatorDesk::use(pipeline::SnapshotPtr snapshot, bool takes_sessions) {
+  revoker_.use(snapshot->revocation_times);
+  surroundings_.snapshot = std::move(snapshot);
+  surroundings_.takes_sessions = takes_sessions;
+}
+
 Task<Result<void>> OperatorDesk::revoke(Json document) {
   Result<store::Revocation> revocation =
       issue::read_revocation(document, sessions_.keys().get(), revoker_.times(), surroundings_.clock.wall_now());

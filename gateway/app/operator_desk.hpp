@@ -26,6 +26,9 @@ class OperatorDesk final : public admin::Controls {
   };
   explicit OperatorDesk(const Surroundings& surroundings);
 
+  // From the next question on.
+  void use(pipeline::SnapshotPtr snapshot, bool takes_sessions);
+
   // Until then no session can be made and no cookie's value be opened (Fault::unavailable).
   void use_keys(authenticate::TagKeysPtr keys) { sessions_.use_keys(std::move(keys)); }
 

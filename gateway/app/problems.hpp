@@ -30,6 +30,11 @@ class Problems {
   [[nodiscard]] bool has_errors() const noexcept { return !errors_.empty(); }
   [[nodiscard]] std::size_t error_count() const noexcept { return errors_.size(); }
 
+  // Notes a file that was read, or would have been; or a folder that was looked through, ending in '/'.
+  void was_read(std::string path) { files_.push_back(std::move(path)); }
+  // Each once.
+  [[nodiscard]] std::vector<std::string> take_files();
+
   // In the order of file, line and column, each once.
   [[nodiscard]] std::vector<Problem> take_errors();
   [[nodiscard]] std::vector<Problem> take_warnings();
@@ -37,6 +42,7 @@ class Problems {
  private:
   std::vector<Problem> errors_;
   std::vector<Problem> warnings_;
+  std::vector<std::string> files_;
 };
 
 // The one of `candidates` that `word` was probably meant to be; empty when none is near.

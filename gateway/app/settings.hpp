@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/problem.hpp"
 #include "listen/settings.hpp"
 #include "observe/log.hpp"
 #include "pipeline/snapshot.hpp"
@@ -21,6 +22,13 @@ struct AdminSettings {
   std::optional<std::string> token_file;
 };
 
+// A part of the configuration that a running gateway cannot change. `at` is where it stands.
+struct FixedPart {
+  std::string name;   // "workers", "listener 'public'"
+  std::string value;  // as a message may show it
+  Problem at;         // without a message
+};
+
 struct Settings {
   std::uint32_t workers = 1;  // resolved: never 0
   std::vector<listen::ListenerSettings> listeners;
@@ -33,7 +41,10 @@ struct Settings {
   std::vector<upstream::UpstreamSettings> upstreams;
   observe::LogSettings log;
   std::chrono::milliseconds drain_timeout{30'000};  // `shutdown: { drain_timeout }`
-  pipeline::SnapshotPtr snapshot;                   // routes, policies, issuers: compiled by the loader
+  bool watches_files = true;                        // `reload: { watch }`
+  std::chrono::milliseconds stall{1'000};           // `watchdog: { stall }`
+  std::vector<FixedPart> fixed;
+  pipeline::SnapshotPtr snapshot;  // routes, policies, issuers: compiled by the loader
 };
 
 }  // namespace sallyport::app

@@ -51,6 +51,16 @@ Result<authenticate::TagKeysPtr> read_shared_keys(const std::vector<std::string>
   return std::make_shared<const authenticate::TagKeys>(std::move(secrets));
 }
 
+std::string digest_of_files(const std::vector<std::string>& files) {
+  std::string digests;
+  for (const std::string& file : files) {
+    const Result<Secret> secret = read_secret_file(file);
+    const Sha256 digest = sha256(secret ? view(*secret) : std::string_view());
+    digests.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+  }
+  return digests;
+}
+
 SharedKeys::SharedKeys(boost::asio::io_context& control, const observe::Log& log, OnKeys on_keys)
     : timer_(control), log_(log), on_keys_(std::move(on_keys)) {}
 

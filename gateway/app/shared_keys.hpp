@@ -15,6 +15,9 @@ namespace sallyport::app {
 // From the files of `sessions: { secret_file }`: the first makes, all open. A file's own faults as read_secret_file() has them.
 [[nodiscard]] Result<authenticate::TagKeysPtr> read_shared_keys(const std::vector<std::string>& files);
 
+// Stands for the content of the files; empty without any. An unreadable one counts as empty.
+[[nodiscard]] std::string digest_of_files(const std::vector<std::string>& files);
+
 // Once, through the store: what the gateways use, or new ones when there is nothing yet.
 [[nodiscard]] Task<Result<authenticate::TagKeysPtr>> agree_on_keys(store::Store& store);
 

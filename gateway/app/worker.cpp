@@ -1,5 +1,8 @@
 #include "app/worker.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
@@ -21,12 +24,11 @@ Worker::Worker(const Shared& shared)
       session_issuer_(*store_, sessions_),
       refresh_desk_({*store_, shared.revocations, shared.clock, metrics_}),
       token_pairs_({*store_, shared.revocations, shared.desks, shared.clock, metrics_, context_.get_executor()}),
-      revoker_(*store_, shared.settings.snapshot->revocation_times, metrics_),
+      revoker_(*store_, shared.settings->snapshot->revocation_times, metrics_),
       live_exchanges_({shared.revocations, sessions_, shared.clock, tasks_}),
       tunnels_(wheel_, metrics_),
-      pipeline_(
-          {authenticator_, session_issuer_, token_pairs_, revoker_, live_exchanges_, metrics_, access_log_, audit_log_, shared.clock,
-           tunnels_}) {
+      pipeline_({authenticator_, session_issuer_, token_pairs_, revoker_, live_exchanges_, metrics_, access_log_, audit_log_, shared.clock,
+                 tunnels_, shared.rate_limiter, store_.get(), shared.overload}) {
   sessions_.use_store(*store_);
   shared.desks.add(context_.get_executor(), refresh_desk_);
 }
@@ -35,14 +37,10 @@ Worker::~Worker() = default;
 
 Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
   std::unique_ptr<Worker> worker(new Worker(shared));
-  auto road = std::make_shared<pipeline::Road>();
-  road->snapshot = shared.settings.snapshot;
-  for (const upstream::UpstreamSettings& settings : shared.settings.upstreams) {
-    Result<std::shared_ptr<upstream::Upstream>> upstream = upstream::Upstream::create(settings, worker->context_, worker->wheel_);
-    if (!upstream) return upstream.error();
-    road->upstreams.push_back(std::move(*upstream));
-  }
-  worker->pipeline_.use(std::move(road));
+  Result<std::shared_ptr<const pipeline::Road>> road = worker->make_road(*shared.settings);
+  if (!road) return road.error();
+  worker->road_ = std::move(*road);
+  worker->pipeline_.use(worker->road_);
 
   for (const std::shared_ptr<listen::SharedListener>& listener : shared.listeners) {
     Result<std::unique_ptr<listen::Listener>> bound = listen::Listener::bind(
@@ -51,6 +49,39 @@ Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
     worker->listeners_.push_back(std::move(*bound));
   }
   return worker;
+}
+
+Result<std::shared_ptr<const pipeline::Road>> Worker::make_road(const Settings& settings) {
+  auto road = std::make_shared<pipeline::Road>();
+  road->snapshot = settings.snapshot;
+  for (const upstream::UpstreamSettings& wanted : settings.upstreams) {
+    std::shared_ptr<upstream::Upstream> kept;
+    if (road_) {
+      const auto same = std::ranges::find_if(road_->upstreams, [&](const auto& known) { return known->settings() == wanted; });
+      if (same != road_->upstreams.end()) kept = *same;
+    }
+    if (!kept) {
+      Result<std::shared_ptr<upstream::Upstream>> made = upstream::Upstream::create(wanted, context_, wheel_);
+      if (!made) return make_error(made.error().fault, "upstream '" + wanted.name + "': " + made.error().detail);
+      kept = std::move(*made);
+    }
+    road->upstreams.push_back(std::move(kept));
+  }
+  return std::shared_ptr<const pipeline::Road>(std::move(road));
+}
+
+Task<Result<void>> Worker::prepare(std::shared_ptr<const Settings> settings) {
+  Result<std::shared_ptr<const pipeline::Road>> road = make_road(*settings);
+  if (!road) co_return road.error();
+  next_road_ = std::move(*road);
+  co_return Result<void>();
+}
+
+Task<void> Worker::commit() {
+  if (!next_road_) co_return;
+  road_ = std::exchange(next_road_, nullptr);
+  revoker_.use(road_->snapshot->revocation_times);
+  pipeline_.use(road_);
 }
 
 void Worker::start() {
@@ -115,6 +146,8 @@ Task<void> Worker::wind_down() {
     auto waited = co_await look_timer_.async_wait(as_result);
     static_cast<void>(waited);
   }
+  next_road_.reset();
+  road_.reset();
   pipeline_.use(nullptr);  // the upstreams' kept connections end with it
   store_.reset();
   wheel_.stop();

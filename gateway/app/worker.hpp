@@ -11,6 +11,8 @@
 #include "app/settings.hpp"
 #include "authenticate/authenticator.hpp"
 #include "authenticate/verified_token_cache.hpp"
+#include "authorize/rate_limit.hpp"
+#include "base/overload.hpp"
 #include "base/task_group.hpp"
 #include "issue/revoker.hpp"
 #include "issue/session_issuer.hpp"
@@ -27,7 +29,7 @@ namespace sallyport::app {
 
 // What all workers share: safe from every thread, and alive until the last of them ended.
 struct Shared {
-  const Settings& settings;
+  std::shared_ptr<const Settings> settings;  // those of the start
   observe::LineWriter& access_writer;
   observe::LineWriter& audit_writer;
   const observe::Log& log;
@@ -36,6 +38,8 @@ struct Shared {
   store::StoreService& store;
   issue::RefreshDesks& desks;                                      // every worker adds its own before any of them runs
   std::vector<std::shared_ptr<listen::SharedListener>> listeners;  // in the order of settings.listeners
+  authorize::RateLimiter* rate_limiter = nullptr;
+  Overload* overload = nullptr;
 };
 
 class Worker {
@@ -49,6 +53,12 @@ class Worker {
 
   // The keys of session ids and refresh tokens, from now on. From any thread; until then sessions cannot be judged (503).
   void use_keys(authenticate::TagKeysPtr keys);
+
+  // Both on the worker's own thread (co_spawn them on executor()), before wind_down(). prepare() makes what the settings need beside what
+  // is in use, and changes nothing: Fault as upstream::Upstream::create(). commit() is when the next requests follow them; those under way
+  // end with what they began with. Upstreams whose settings are equal stay as they are, with their connections.
+  [[nodiscard]] Task<Result<void>> prepare(std::shared_ptr<const Settings> settings);
+  [[nodiscard]] Task<void> commit();
 
   // From any thread. Stops accepting, lets requests under way finish until `deadline`, then aborts them; `on_drained` is called once, on
   // the worker's thread, when no connection is left. Called again, it only moves the deadline.
@@ -65,6 +75,7 @@ class Worker {
 
  private:
   explicit Worker(const Shared& shared);
+  [[nodiscard]] Result<std::shared_ptr<const pipeline::Road>> make_road(const Settings& settings);
   [[nodiscard]] Task<void> flush_logs();
   [[nodiscard]] Task<void> look_after_callers();
   void begin_drain(MonotonicTime deadline, std::function<void()> on_drained);
@@ -98,6 +109,8 @@ class Worker {
   pipeline::LiveExchanges live_exchanges_;
   http::Tunnels tunnels_;
   pipeline::Pipeline pipeline_;
+  std::shared_ptr<const pipeline::Road> road_;       // in use
+  std::shared_ptr<const pipeline::Road> next_road_;  // prepared
   http::Draining draining_;
   bool finishing_ = false;
   std::vector<std::unique_ptr<listen::Listener>> listeners_;

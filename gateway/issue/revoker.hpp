@@ -44,6 +44,8 @@ class Revoker {
   [[nodiscard]] Task<Result<void>> revoke(store::Revocation revocation);
   [[nodiscard]] Task<Result<void>> revoke_subject(std::string subject);
   [[nodiscard]] const RevocationTimes& times() const noexcept { return times_; }
+  // From the next revocation on.
+  void use(const RevocationTimes& times) noexcept { times_ = times; }
 
  private:
   [[nodiscard]] Task<void> tidy(store::Revocation::Kind kind, std::string value);

@@ -59,11 +59,16 @@ class AdminApiTest : public ::testing::Test {
     EXPECT_EQ(exchange.field("Cache-Control"), "no-store");
     return exchange;
   }
+  Task<ReloadReport> reloaded() {
+    ++reloads_;
+    co_return report_;
+  }
   AdminApi make(std::optional<std::string> token) {
     std::optional<Secret> secret;
     if (token) secret.emplace(*token);
-    return AdminApi({[this] { return reasons_; }, [] { return later("metric 1\n"); }, [] { return later("[]"); }}, controls_, clock_,
-                    std::move(secret));
+    return AdminApi(
+        {[this] { return reasons_; }, [] { return later("metric 1\n"); }, [] { return later("[]"); }, [this] { return reloaded(); }},
+        controls_, clock_, std::move(secret));
   }
   // A request of a program on this machine.
   FakeExchange post(const std::string& path, const std::string& body, const std::string& fields = "Content-Type: application/json\r\n",
@@ -87,6 +92,8 @@ class AdminApiTest : public ::testing::Test {
   test::ManualClock clock_;
 
   std::vector<std::string> reasons_;
+  ReloadReport report_;
+  int reloads_ = 0;
 };
 
 TEST_F(AdminApiTest, IsAliveAndReady) {
@@ -150,6 +157,37 @@ TEST_F(AdminApiTest, RefusesOtherMethods) {
   }
 }
 
+TEST_F(AdminApiTest, ReloadsAndSaysWhatBecameOfIt) {
+  FakeExchange exchange = answer("POST /reload");
+  EXPECT_EQ(exchange.status(), 200);
+  EXPECT_EQ(exchange.body(), R"({"status":"reloaded"})");
+  report_.problems = {"gateway.yaml:3:5: \"x\" is missing", "another"};
+  exchange = answer("POST /reload");
+  EXPECT_EQ(exchange.status(), 422);
+  EXPECT_EQ(exchange.body(), R"({"status":"refused","problems":["gateway.yaml:3:5: \"x\" is missing","another"]})");
+  report_.needs_restart = true;
+  EXPECT_EQ(answer("POST /reload").status(), 409);
+  EXPECT_EQ(reloads_, 3);
+}
+
+TEST_F(AdminApiTest, ReloadsForOperatorsAlone) {
+  EXPECT_EQ(answer("GET /reload").status(), 405);
+  EXPECT_EQ(answer("POST /reload", "Origin: https://page.example\r\n").status(), 403) << "a page that is open on this machine";
+  EXPECT_EQ(answer("POST /reload", "", kToken).status(), 401);
+  EXPECT_EQ(reloads_, 0);
+}
+
+TEST_F(AdminApiTest, TakesANewTokenAndTheOldOneNoMore) {
+  AdminApi api = make(kToken);
+  api.use_token(Secret(std::string("another-admin-token")));
+  for (const auto& [token, status] : {std::pair("another-admin-token", 200), std::pair("s3cret-admin-token", 401)}) {
+    FakeExchange exchange("GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + std::string(token) + "\r\n\r\n");
+    test::serve(api, exchange);
+    EXPECT_EQ(exchange.status(), status) << token;
+  }
+  EXPECT_THROW(api.use_token(Secret(std::string())), std::invalid_argument);
+}
+
 TEST_F(AdminApiTest, AsksForTheTokenWhereOneIsConfigured) {
   for (const std::string_view line : {"GET /metrics", "GET /routes", "GET /none", "POST /metrics"}) {
     const FakeExchange exchange = answer(line, "", kToken);
@@ -184,7 +222,8 @@ TEST_F(AdminApiTest, TellsNothingOfUnknownPathsWithoutTheToken) {
 TEST_F(AdminApiTest, RefusesAnEmptyTokenAndMissingSources) {
   EXPECT_THROW(make(""), std::invalid_argument);
   EXPECT_THROW(AdminApi({}, controls_, clock_, std::nullopt), std::invalid_argument);
-  EXPECT_THROW(AdminApi({[] { return std::vector<std::string>(); }, [] { return later(""); }, nullptr}, controls_, clock_, std::nullopt),
+  EXPECT_THROW(AdminApi({[] { return std::vector<std::string>(); }, [] { return later(""); }, [] { return later("[]"); }, nullptr},
+                        controls_, clock_, std::nullopt),
                std::invalid_argument);
 }
 
@@ -210,8 +249,9 @@ TEST_F(AdminApiTest, SaysWhichMethodsThereAreToConnect) {
 }
 
 TEST_F(AdminApiTest, LetsASourceFailAlone) {
-  AdminApi api({[] { return std::vector<std::string>(); }, [] { return broken(); }, [] { return later("[]"); }}, controls_, clock_,
-               std::nullopt);
+  AdminApi api(
+      {[] { return std::vector<std::string>(); }, [] { return broken(); }, [] { return later("[]"); }, [this] { return reloaded(); }},
+      controls_, clock_, std::nullopt);
   FakeExchange exchange("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_THROW(test::serve(api, exchange), std::runtime_error);
   EXPECT_FALSE(exchange.started());

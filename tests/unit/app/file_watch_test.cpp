@@ -1,0 +1,143 @@
+#include "app/file_watch.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "support/temporary_folder.hpp"
+
+namespace sallyport::app {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+
+void write(const fs::path& path, std::string_view content) { std::ofstream(path, std::ios::binary) << content; }
+
+class FileWatchTest : public ::testing::Test {
+ protected:
+  FileWatchTest() : root_(fs::canonical(folder_.path())) {
+    auto made = FileWatch::create(context_);
+    if (!made) throw std::runtime_error(made.error().detail);
+    watch_ = std::move(*made);
+  }
+  [[nodiscard]] std::string at(const std::string& name) const { return (root_ / name).string(); }
+
+  // Whether a change is told; waits for as long as it takes when one is expected.
+  bool is_told(bool expected = true) {
+    std::optional<bool> told;
+    boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+    const auto end = steady_clock::now() + (expected ? milliseconds(20'000) : milliseconds(400));
+    if (context_.stopped()) context_.restart();
+    while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
+    if (!told) {
+      watch_->stop();
+      context_.run_for(milliseconds(50));
+      return false;
+    }
+    return *told;
+  }
+
+  test::TemporaryFolder folder_;
+  const fs::path root_;
+  boost::asio::io_context context_;
+  std::unique_ptr<FileWatch> watch_;
+};
+
+TEST_F(FileWatchTest, TellsThatAFileWasWritten) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  write(at("a.yaml"), "2");
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, TellsOfARenameOverTheFileAsEditorsDo) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  write(at(".a.yaml.swap"), "2");
+  fs::rename(at(".a.yaml.swap"), at("a.yaml"));
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, TellsOfALinkThatIsSwappedAsKubernetesDoes) {
+  fs::create_directory(at("..1"));
+  fs::create_directory(at("..2"));
+  write(at("..1/a.yaml"), "1");
+  write(at("..2/a.yaml"), "2");
+  fs::create_directory_symlink("..1", at("..data"));
+  fs::create_symlink("..data/a.yaml", at("a.yaml"));
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  fs::create_directory_symlink("..2", at("..data_tmp"));
+  fs::rename(at("..data_tmp"), at("..data"));
+  ASSERT_TRUE(is_told());
+  // Looked up anew, the other folder counts.
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  write(at("..2/a.yaml"), "3");
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, TellsThatAMissingFileHasCome) {
+  ASSERT_TRUE(watch_->watch({at("new.yaml")}));
+  write(at("new.yaml"), "1");
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, TellsThatAFileIsGone) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  fs::remove(at("a.yaml"));
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, TellsThatItsModeWasChanged) {
+  write(at("key"), "1");
+  ASSERT_TRUE(watch_->watch({at("key")}));
+  fs::permissions(at("key"), fs::perms::owner_read);
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, TellsOfAnyFileOfAFolderOfPatterns) {
+  fs::create_directory(at("policies"));
+  ASSERT_TRUE(watch_->watch({at("policies/")}));
+  write(at("policies/b.yaml"), "1");
+  EXPECT_TRUE(is_told());
+}
+
+TEST_F(FileWatchTest, IsSilentAboutOtherFilesOfTheFolder) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  write(at("access.log"), "1");
+  write(at(".hidden"), "1");
+  EXPECT_FALSE(is_told(false));
+}
+
+TEST_F(FileWatchTest, TellsOfSeveralChangesOnce) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  for (int i = 0; i < 10; ++i) write(at("a.yaml"), std::to_string(i));
+  EXPECT_TRUE(is_told());
+  EXPECT_FALSE(is_told(false)) << "they were one change";
+}
+
+TEST_F(FileWatchTest, FollowsTheWayOfAPath) {
+  fs::create_directory(at("real"));
+  write(at("real/file"), "1");
+  fs::create_directory_symlink("real", at("link"));
+  const std::string root = root_.string();
+  EXPECT_THAT(names_on_the_way(at("link/file")), ElementsAre(WatchedName{root, "link"}, WatchedName{root + "/real", "file"}));
+  EXPECT_THAT(names_on_the_way(at("none/file")), ElementsAre(WatchedName{root, "none"})) << "the folder has to come first";
+  EXPECT_THAT(names_on_the_way(at("link/")), ElementsAre(WatchedName{root, "link"}, WatchedName{root + "/real", ""}));
+  fs::create_symlink("round", at("round"));
+  EXPECT_THAT(names_on_the_way(at("round")), Contains(WatchedName{root, "round"})) << "a loop ends";
+}
+
+}  // namespace
+}  // namespace sallyport::app
