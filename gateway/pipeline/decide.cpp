@@ -92,7 +92,7 @@ std::optional<authorize::Denied> refuse_forgery(const Question& question, const 
     const auto is_token_of_caller = [verified](const authenticate::TagKeys& keys, std::string_view token) {
       return keys.is_csrf_token(token, authenticate::csrf_binding((*verified)->facts()));
     };
-    const Asks asks = route.websocket && http::asks_for_websocket(question.request) ? Asks::for_websocket : Asks::ordinarily;
+    const Asks asks = how_it_asks(question.request, route.websocket.has_value());
     ForgeryCheck check =
         check_forgery(question.request, question.peer, route.csrf, question.authenticator.sessions().keys(), is_token_of_caller, asks);
     if (question.explanation != nullptr) question.explanation->push_back(fmt::format("csrf: {}", authorize::name(check.verdict)));

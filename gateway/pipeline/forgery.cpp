@@ -2,6 +2,8 @@
 
 #include <functional>
 
+#include "http/websocket.hpp"
+
 namespace sallyport::pipeline {
 
 using authorize::CsrfVerdict;
@@ -12,6 +14,10 @@ Denied forged() {
           .reason = "csrf",
           .detail = "nothing shows that our own site made the browser send this",
           .scopes = {}};
+}
+
+Asks how_it_asks(const http::RequestHead& request, bool route_opens_websockets) noexcept {
+  return route_opens_websockets && http::asks_for_websocket(request) ? Asks::for_websocket : Asks::ordinarily;
 }
 
 ForgeryCheck check_forgery(const http::RequestHead& request, const http::Peer& peer, const authorize::CsrfPolicy& policy,

@@ -20,6 +20,9 @@ struct ForgeryCheck {
   std::optional<authorize::Denied> denied = authorize::Denied{authorize::Denied::Why::requirement_unmet, "csrf", {}, {}};
 };
 enum class Asks : unsigned char { ordinarily, for_websocket };
+// On a route that opens WebSockets or does not. A handshake is no safe request, good or bad as it may be.
+[[nodiscard]] Asks how_it_asks(const http::RequestHead& request, bool route_opens_websockets) noexcept;
+
 // `keys` is null until the store has told the shared secret.
 [[nodiscard]] ForgeryCheck check_forgery(const http::RequestHead& request, const http::Peer& peer, const authorize::CsrfPolicy& policy,
                                          const authenticate::TagKeysPtr& keys, const IsTokenOfCaller& is_token_of_caller,

@@ -122,7 +122,9 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
   // Before judging: what is judged is the new access token, which the client will show next time.
   std::vector<std::string> cookies;
   if (const RefreshCookies refresh = refresh_cookies(question, *who); refresh.count != 0) {
-    RefreshedInLine refreshed = co_await refresher_.refresh_in_line(question, route.credentials, route.csrf, refresh, record, exchange);
+    const Asks asks = how_it_asks(request, route.websocket.has_value());
+    RefreshedInLine refreshed =
+        co_await refresher_.refresh_in_line(question, route.credentials, route.csrf, refresh, record, exchange, asks);
     *who = std::move(refreshed.authentication);
     cookies = std::move(refreshed.cookies);
     question.now = clock_.wall_now();

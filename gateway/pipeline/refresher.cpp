@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "pipeline/forgery.hpp"
-
 namespace sallyport::pipeline {
 namespace {
 
@@ -62,7 +60,7 @@ Task<issue::RefreshOutcome> Refresher::spend(std::string token, issue::EdgeKeysP
 }
 
 Task<Refresher::CookieOutcome> Refresher::spend_cookie(const Question& question, const authorize::CsrfPolicy& csrf, std::string_view cookie,
-                                                       const RequestRecord& record, const http::Exchange& exchange) {
+                                                       const RequestRecord& record, const http::Exchange& exchange, Asks asks) {
   authenticate::TagKeysPtr tags = question.authenticator.sessions().keys();
   if (tags == nullptr) co_return issue::RefreshOutcome(issue::RefreshUnavailable{std::string(kNoKeys)});
   // A forged one names nobody whom a forged request could harm.
@@ -74,7 +72,7 @@ Task<Refresher::CookieOutcome> Refresher::spend_cookie(const Question& question,
   const auto is_token_of_caller = [&family](const authenticate::TagKeys& keys, std::string_view token) {
     return is_csrf_token_of_family(keys, token, family);
   };
-  ForgeryCheck check = check_forgery(question.request, question.peer, csrf, tags, is_token_of_caller);
+  ForgeryCheck check = check_forgery(question.request, question.peer, csrf, tags, is_token_of_caller, asks);
   if (check.denied) co_return std::move(*check.denied);
 
   issue::RefreshOutcome outcome = co_await spend(std::string(cookie), question.snapshot.edge, std::move(tags), record, exchange);
@@ -83,7 +81,7 @@ Task<Refresher::CookieOutcome> Refresher::spend_cookie(const Question& question,
 
 Task<RefreshedInLine> Refresher::refresh_in_line(const Question& question, const authenticate::CredentialPlan& plan,
                                                  const authorize::CsrfPolicy& csrf, const RefreshCookies& cookies,
-                                                 const RequestRecord& record, const http::Exchange& exchange) {
+                                                 const RequestRecord& record, const http::Exchange& exchange, Asks asks) {
   RefreshedInLine result;
   result.authentication.by_cookie = true;
   identity::AuthOutcome& outcome = result.authentication.outcome;
@@ -91,7 +89,7 @@ Task<RefreshedInLine> Refresher::refresh_in_line(const Question& question, const
     outcome = identity::Ambiguous{std::string(kTwoRefreshCookies)};
     co_return result;
   }
-  CookieOutcome spent = co_await spend_cookie(question, csrf, cookies.value, record, exchange);
+  CookieOutcome spent = co_await spend_cookie(question, csrf, cookies.value, record, exchange, asks);
   if (auto* denied = std::get_if<authorize::Denied>(&spent)) {
     result.denied = std::move(*denied);
     co_return result;

@@ -10,6 +10,7 @@
 
 #include "issue/token_pairs.hpp"
 #include "pipeline/decide.hpp"
+#include "pipeline/forgery.hpp"
 #include "pipeline/request_log.hpp"
 
 namespace sallyport::pipeline {
@@ -32,12 +33,14 @@ class Refresher {
   // is refused like an expired one, and both cookies are cleared; could-not-ask clears nothing.
   [[nodiscard]] Task<RefreshedInLine> refresh_in_line(const Question& question, const authenticate::CredentialPlan& plan,
                                                       const authorize::CsrfPolicy& csrf, const RefreshCookies& cookies,
-                                                      const RequestRecord& record, const http::Exchange& exchange);
+                                                      const RequestRecord& record, const http::Exchange& exchange,
+                                                      Asks asks = Asks::ordinarily);
 
   // Denied: by the CSRF check. `question.snapshot.edge` is not null.
   using CookieOutcome = std::variant<authorize::Denied, issue::RefreshOutcome>;
   [[nodiscard]] Task<CookieOutcome> spend_cookie(const Question& question, const authorize::CsrfPolicy& csrf, std::string_view cookie,
-                                                 const RequestRecord& record, const http::Exchange& exchange);
+                                                 const RequestRecord& record, const http::Exchange& exchange,
+                                                 Asks asks = Asks::ordinarily);
   // The same for a token that nobody can have been made to send.
   [[nodiscard]] Task<issue::RefreshOutcome> spend(std::string token, issue::EdgeKeysPtr keys, authenticate::TagKeysPtr tags,
                                                   const RequestRecord& record, const http::Exchange& exchange);

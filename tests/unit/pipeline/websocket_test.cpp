@@ -90,6 +90,18 @@ TEST_F(WebSockets, Q03_TakeACsrfTokenInPlaceOfAnOrigin) {
   EXPECT_EQ(get("/socket/x", handshake({session_cookie(value), "X-CSRF-Token: other"})).status(), 403);
 }
 
+TEST_F(WebSockets, Q03_LetNoOtherSiteSpendARefreshToken) {
+  const issue::TokenPairPtr pair = worker_.issue_tokens(edge_);
+  const std::string cookie = refresh_cookie(pair->refresh);
+  const auto refused = get("/socket/x", handshake({cookie, "Origin: https://evil.example"}));
+  EXPECT_EQ(refused.status(), 403);
+  EXPECT_EQ(count_cookies_set(refused), 0U);
+  const auto taken = get("/socket/x", handshake({cookie, "Origin: https://gateway.example"}));
+  EXPECT_EQ(taken.status(), 200);
+  EXPECT_NE(value_set(taken, "__Host-refresh"), pair->refresh) << "it was still there to be spent";
+  EXPECT_NE(value_set(taken, "__Host-refresh"), "");
+}
+
 TEST_F(WebSockets, Q03_AskNobodyForAnOriginWhoBringsAToken) {
   EXPECT_EQ(get("/socket/x", handshake({bearer(token()), "Origin: https://evil.example"})).status(), 200);
 }
