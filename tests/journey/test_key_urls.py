@@ -1,6 +1,7 @@
 """Hazards E: an issuer whose keys are fetched by URL, with its server up, down, slow, wrong, and under attack."""
 import contextlib
 import pathlib
+import signal
 import ssl
 import tempfile
 import threading
@@ -192,6 +193,35 @@ class KeyUrls(unittest.TestCase):
         self.assertIn(200, statuses)
         self.assertEqual(server.count, 1)
         self.assertEqual(self.status(stand, token), 200)
+
+    def test_E08_reloads_keep_the_keys_and_fetch_nothing(self):
+        server = self.server(self.old)
+        stand = self.stand(server)
+        token, stop, seen = self.token(self.old), threading.Event(), []
+
+        def ask():
+            with stand.connect(tls=False, timeout=30) as connection:
+                while not stop.is_set():
+                    seen.append(connection.ask("GET", "/api/x", bearer(token)).status)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        for number in range(1, 6):
+            stand.gateway.process.send_signal(signal.SIGHUP)
+            self.until(lambda: stand.gateway.metrics().get('sallyport_config_reload_total{result="accepted"}', 0) >= number)
+        server.set_mode("hang")
+        asking = threading.Thread(target=self.status, args=(stand, self.token(self.stranger)))
+        asking.start()  # a fetch is under way
+        self.until(lambda: server.count == 2)
+        stand.gateway.process.send_signal(signal.SIGHUP)
+        self.until(lambda: stand.gateway.metrics().get('sallyport_config_reload_total{result="accepted"}', 0) >= 6)
+        server.set_mode("keys")
+        asking.join()
+        stop.set()
+        thread.join()
+        self.assertEqual(set(seen), {200}, f"{len(seen)} answers")
+        self.assertEqual(server.count, 2)
+        self.assertEqual(self.status(stand, self.token(self.old)), 200)
 
     def test_E07_clients_that_leave_while_they_wait(self):
         server = self.server(self.old)
