@@ -8,7 +8,7 @@
 
 #include "app/config_files.hpp"
 #include "app/config_loading.hpp"
-#include "authorize/policy.hpp"
+#include "base/network.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::app {
@@ -93,6 +93,30 @@ std::optional<transport::CertificateFiles> read_certificate(Loading& loading, co
   return files;
 }
 
+// Both keys or none: authorities that nobody is measured by, or a wish that nobody can fulfil, are mistakes.
+void read_client_certificates(Loading& loading, const MapReader& tls, listen::TlsSettings& settings) {
+  Problems& problems = loading.problems;
+  const Node* authorities = tls.find("client_ca_file");
+  const Node* wanted = tls.find("client_certificate");
+  if (authorities == nullptr && wanted == nullptr) return;
+  if (authorities == nullptr || wanted == nullptr) {
+    const Node& given = authorities != nullptr ? *authorities : *wanted;
+    problems.error(given.at, authorities != nullptr
+                                 ? "client_ca_file does nothing without client_certificate; expected optional or required"
+                                 : "client_certificate needs a client_ca_file, whose authorities count");
+    return;
+  }
+  static const Words<bool> kWishes = {{"optional", false}, {"required", true}};
+  const auto is_required = read_keyword(problems, *wanted, tls.path_of("client_certificate"), kWishes);
+  const auto path = read_file_path(problems, *authorities, FileSecrecy::public_);
+  if (!path || !is_required) return;
+  if (const Result<void> usable = transport::check_authorities(*path); !usable) {
+    problems.error(authorities->at, fmt::format("the file {} cannot be used: {}", shown(*authorities), usable.error().detail));
+    return;
+  }
+  settings.clients = listen::ClientCertificates{*path, *is_required};
+}
+
 listen::TlsSettings read_tls(Loading& loading, const Node& node) {
   listen::TlsSettings settings;
   const MapReader tls(loading.problems, node, "listeners[].tls");
@@ -103,6 +127,7 @@ listen::TlsSettings read_tls(Loading& loading, const Node& node) {
   }
   static const Words<transport::TlsVersion> kVersions = {{"TLSv1.2", transport::TlsVersion::v1_2},
                                                          {"TLSv1.3", transport::TlsVersion::v1_3}};
+  read_client_certificates(loading, tls, settings);
   if (const Node* version = tls.find("min_version")) {
     if (const auto value = read_keyword(loading.problems, *version, tls.path_of("min_version"), kVersions)) settings.min_version = *value;
   }
@@ -114,6 +139,11 @@ void read_limits(Loading& loading, const Node& node, listen::ListenerSettings& l
   const MapReader limits(problems, node, "listeners[].limits");
   if (const Node* value = limits.find("connections")) {
     if (const auto number = read_integer(problems, *value, 1, 1'000'000)) listener.connections_max = static_cast<std::uint32_t>(*number);
+  }
+  if (const Node* value = limits.find("connections_per_address")) {
+    if (const auto number = read_integer(problems, *value, 1, 1'000'000)) {
+      listener.connections_per_address_max = static_cast<std::uint32_t>(*number);
+    }
   }
   if (const Node* value = limits.find("header_fields")) {
     if (const auto number = read_integer(problems, *value, 1, 1'000)) listener.limits.header_fields_max = *number;
@@ -148,25 +178,60 @@ void read_timeouts(Loading& loading, const Node& node, http::Timeouts& timeouts)
   }
 }
 
-// Trusting everybody's X-Forwarded-For is refused for good; trusting anybody's has to wait for a version that serves it.
-void check_trusted_proxies(Loading& loading, const Node& node) {
+std::optional<Network> read_network(Problems& problems, const Node& item) {
+  const auto text = read_text(problems, item, "a network like 10.0.0.0/8");
+  if (!text) return std::nullopt;
+  const Result<Network> network = Network::parse(*text);
+  if (network) return *network;
+  problems.error(item.at,
+                 fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(item), because(item, network.error())));
+  return std::nullopt;
+}
+
+// Trusting everybody's X-Forwarded-For would let everybody say who he is. An empty list trusts nobody.
+void read_trusted_proxies(Loading& loading, const Node& node, listen::ListenerSettings& listener) {
   Problems& problems = loading.problems;
   if (node.kind != Node::Kind::sequence) {
     static_cast<void>(read_list(problems, node, "a list of networks like 10.0.0.0/8"));
     return;
   }
   for (const Node& item : node.items) {
-    const auto text = read_text(problems, item, "a network like 10.0.0.0/8");
-    if (!text) continue;
-    const Result<authorize::Network> network = authorize::Network::parse(*text);
-    if (!network) {
-      problems.error(item.at,
-                     fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(item), because(item, network.error())));
-    } else if (network->is_everything()) {
+    const auto network = read_network(problems, item);
+    if (!network) continue;
+    if (network->is_everything()) {
       problems.error(item.at, fmt::format("{} would trust everybody; expected the networks of your proxies", shown(item)));
     } else {
-      problems.error(item.at, "listeners[].trusted_proxies is not supported by this version; expected []");
+      listener.trusted_proxies.networks.push_back(*network);
     }
+  }
+}
+
+// Who may connect at all.
+void read_access_lists(Loading& loading, const MapReader& reader, listen::ListenerSettings& listener) {
+  const auto read = [&](const Node& node) {
+    std::vector<Network> networks;
+    for (const Node* item : read_list(loading.problems, node, "a list of networks like 10.0.0.0/8")) {
+      if (const auto network = read_network(loading.problems, *item)) networks.push_back(*network);
+    }
+    return networks;
+  };
+  if (const Node* allow = reader.find("allow")) listener.allow = read(*allow);
+  if (const Node* deny = reader.find("deny")) listener.deny = read(*deny);
+}
+
+void read_proxy_protocol(Loading& loading, const MapReader& reader, listen::ListenerSettings& listener) {
+  Problems& problems = loading.problems;
+  if (const Node* value = reader.find("trusted_proxies")) read_trusted_proxies(loading, *value, listener);
+  const Node* value = reader.find("proxy_protocol");
+  if (value == nullptr) return;
+  static const Words<listen::ProxyProtocol> kVersions = {{"off", listen::ProxyProtocol::off}, {"v1_v2", listen::ProxyProtocol::v1_v2}};
+  const auto versions = read_keyword(problems, *value, reader.path_of("proxy_protocol"), kVersions);
+  if (versions) listener.proxy_protocol = *versions;
+  const Node* proxies = reader.find("trusted_proxies");
+  const bool names_some = proxies != nullptr && (proxies->kind != Node::Kind::sequence || !proxies->items.empty());
+  if (listener.proxy_protocol != listen::ProxyProtocol::off && !names_some) {
+    problems.error(value->at,
+                   "proxy_protocol without trusted_proxies refuses every connection; expected the networks of your balancers there");
   }
 }
 
@@ -192,11 +257,8 @@ void read_listener(Loading& loading, const Node& node) {
       }
     }
   }
-  static const Words<int> kProxyProtocol = {{"off", 0}};
-  if (const Node* value = reader.find("proxy_protocol")) {
-    static_cast<void>(read_keyword(problems, *value, reader.path_of("proxy_protocol"), kProxyProtocol));
-  }
-  if (const Node* value = reader.find("trusted_proxies")) check_trusted_proxies(loading, *value);
+  read_proxy_protocol(loading, reader, listener);
+  read_access_lists(loading, reader, listener);
   if (const Node* value = reader.find("limits")) read_limits(loading, *value, listener);
   if (const Node* value = reader.find("timeouts")) read_timeouts(loading, *value, listener.timeouts);
   loading.settings.listeners.push_back(std::move(listener));

@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "listen/proxy_protocol.hpp"
+
 namespace sallyport::listen {
 namespace {
-
-constexpr int kBacklog = 4096;
 
 int open_reserve() noexcept { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
@@ -20,19 +20,33 @@ std::uint64_t client_descriptor_end() noexcept {
   return limit.rlim_cur - limit.rlim_cur / Listener::kReservedShare;
 }
 
-Error listen_error(const SocketAddress& address) {
-  return make_error(Fault::unavailable, "cannot listen on " + address.text() + ": " + std::strerror(errno));
+std::optional<IpAddress> ip_address(const SocketAddress& address) noexcept {
+  switch (address.storage.ss_family) {
+    case AF_INET: {
+      const auto& v4 = reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr;
+      return IpAddress::from_v4(std::span<const unsigned char, 4>(reinterpret_cast<const unsigned char*>(&v4), 4));
+    }
+    case AF_INET6: {
+      const auto& v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr;
+      return IpAddress::from_v6(std::span<const unsigned char, 16>(v6.s6_addr));
+    }
+    default: return std::nullopt;
+  }
 }
 
 }  // namespace
 
 // One live connection, in the frame of its coroutine.
 struct Listener::Connection {
-  Connection(Listener& owner, UniqueDescriptor socket, const SocketAddress& address)
-      : listener(owner), stream(owner.worker_.context, socket.release(), owner.worker_.wheel), address_text(address.host_text()) {
-    peer.listener = owner.shared_->settings().name;
+  Connection(Listener& owner, ListenerStatePtr with, UniqueDescriptor socket, const SocketAddress& from)
+      : listener(owner),
+        state(std::move(with)),
+        stream(owner.worker_.context, socket.release(), owner.worker_.wheel),
+        address(ip_address(from)),
+        address_text(from.host_text()) {
+    peer.listener = owner.shared_->name();
     peer.address = address_text;
-    peer.port = address.port();
+    peer.port = from.port();
     next = owner.first_;
     if (next != nullptr) next->previous = this;
     owner.first_ = this;
@@ -49,10 +63,13 @@ struct Listener::Connection {
   Connection& operator=(const Connection&) = delete;
 
   Listener& listener;
+  const ListenerStatePtr state;  // outlives the stream, whose TLS calls it
   transport::Stream stream;
+  std::optional<IpAddress> address;
   std::string address_text;
+  std::optional<transport::PeerCertificate> certificate;
   http::Peer peer;
-  http::SessionState state;
+  http::SessionState session;
   Connection* previous = nullptr;
   Connection* next = nullptr;
 };
@@ -60,25 +77,24 @@ struct Listener::Connection {
 Listener::Listener(std::shared_ptr<SharedListener> shared, ListenerContext worker)
     : shared_(std::move(shared)),
       worker_(std::move(worker)),
-      session_{worker_.handler, shared_->settings().limits, shared_->settings().timeouts, worker_.draining, worker_.clock},
       descriptor_end_(client_descriptor_end()),
-      pause_timer_(worker_.context.get_executor()),
       drain_deadline_(worker_.wheel, &Listener::on_drain_deadline, this),
       tasks_(worker_.context, [this](std::string_view what) { worker_.log.event(observe::Level::error, "connection_failed", what); }) {}
 
-Listener::~Listener() = default;
+Listener::~Listener() {
+  for (const std::unique_ptr<Door>& door : doors_) {
+    if (door->socket) shared_->note_closed(door->socket.get());
+  }
+}
 
 Result<std::unique_ptr<Listener>> Listener::bind(std::shared_ptr<SharedListener> shared, ListenerContext worker) {
-  Result<SocketAddress> address = SocketAddress::parse(shared->settings().host, shared->port());
-  if (!address) return address.error();
-  Result<UniqueDescriptor> socket = bind_tcp(*address, Share::yes);
-  if (!socket) return socket.error();
-  if (::listen(socket->get(), kBacklog) != 0) return listen_error(*address);
-  SocketAddress bound;
-  if (::getsockname(socket->get(), bound.generic(), &bound.size) != 0) return listen_error(*address);
-  shared->set_port(bound.port());
+  Result<std::vector<UniqueDescriptor>> sockets = shared->next_sockets();
+  if (!sockets) return sockets.error();
   std::unique_ptr<Listener> made(new Listener(std::move(shared), std::move(worker)));
-  made->socket_ = std::move(*socket);
+  for (UniqueDescriptor& socket : *sockets) {
+    made->shared_->note_open(socket.get());
+    made->doors_.push_back(std::make_unique<Door>(made->worker_.context, std::move(socket)));
+  }
   made->reserve_ = UniqueDescriptor(open_reserve());
   return made;
 }
@@ -86,26 +102,32 @@ Result<std::unique_ptr<Listener>> Listener::bind(std::shared_ptr<SharedListener>
 void Listener::start() {
   if (accepting_) return;
   accepting_ = true;
-  readiness_.emplace(worker_.context, socket_.get());
-  tasks_.spawn(accept_loop());
+  for (const std::unique_ptr<Door>& door : doors_) {
+    door->readiness.emplace(worker_.context, door->socket.get());
+    tasks_.spawn(accept_loop(*door));
+  }
 }
 
 void Listener::stop_accepting() noexcept {
   accepting_ = false;
-  if (readiness_) {
-    readiness_->close();
-    readiness_->wake_all();
+  for (const std::unique_ptr<Door>& door : doors_) {
+    if (!door->socket) continue;
+    if (door->readiness) {
+      door->readiness->close();
+      door->readiness->wake_all();
+    }
+    shared_->note_closed(door->socket.get());
+    door->socket.reset();
+    door->pause_timer.cancel();
   }
-  socket_.reset();
-  pause_timer_.cancel();
 }
 
 void Listener::drain(MonotonicTime deadline) {
   stop_accepting();
-  if (!drained_idle_) {
+  if (!drained_idle_ && worker_.draining.patience == std::chrono::milliseconds(0)) {
     drained_idle_ = true;
     for (Connection* connection = first_; connection != nullptr; connection = connection->next) {
-      if (!connection->state.idle) continue;
+      if (!connection->session.idle) continue;
       connection->stream.shutdown_write();
       connection->stream.abort();
     }
@@ -122,32 +144,32 @@ void Listener::abort_all() noexcept {
   for (Connection* connection = first_; connection != nullptr; connection = connection->next) connection->stream.abort();
 }
 
-Task<void> Listener::accept_loop() {
+Task<void> Listener::accept_loop(Door& door) {
   while (accepting_) {
     Accepted last = Accepted::one;
-    for (std::size_t i = 0; i < kAcceptsPerRound && accepting_ && last == Accepted::one; ++i) last = accept_one();
+    for (std::size_t i = 0; i < kAcceptsPerRound && accepting_ && last == Accepted::one; ++i) last = accept_one(door);
     if (!accepting_) break;
     if (last == Accepted::cannot) {
-      refuse_for_want_of_descriptors();
-      co_await pause();
+      refuse_for_want_of_descriptors(door);
+      co_await pause(door);
       continue;
     }
     short_of_descriptors_ = false;
     // At once when more are waiting, by way of the loop.
-    transport::Readiness::Wait wait = readiness_->wait(transport::Readiness::Role::reader, transport::Readiness::Direction::read);
+    transport::Readiness::Wait wait = door.readiness->wait(transport::Readiness::Role::reader, transport::Readiness::Direction::read);
     co_await std::move(wait);
   }
 }
 
-Listener::Accepted Listener::accept_one() {
+Listener::Accepted Listener::accept_one(Door& door) {
   SocketAddress peer;
-  UniqueDescriptor socket(::accept4(socket_.get(), peer.generic(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  UniqueDescriptor socket(::accept4(door.socket.get(), peer.generic(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (socket) {
     admit(std::move(socket), peer);
     return Accepted::one;
   }
   switch (errno) {
-    case EAGAIN: readiness_->note_read_would_block(); return Accepted::none_left;
+    case EAGAIN: door.readiness->note_read_would_block(); return Accepted::none_left;
     // The connection's own fault, a signal, or a network that is down for a moment (accept(2)): the next one may be better.
     case ECONNABORTED:
     case EINTR:
@@ -165,45 +187,116 @@ Listener::Accepted Listener::accept_one() {
   }
 }
 
+void Listener::refuse(std::string_view reason, std::string_view address) {
+  worker_.metrics.connection_refused(shared_->name(), reason);
+  if (!worker_.log.enabled(observe::Level::debug)) return;
+  worker_.log.event(observe::Level::debug, "connection_refused",
+                    std::string(shared_->name()) + ": " + std::string(reason) + ": " + std::string(address));
+}
+
 void Listener::admit(UniqueDescriptor socket, const SocketAddress& peer) {
-  SharedListener::Slot slot;
-  if (static_cast<std::uint64_t>(socket.get()) < descriptor_end_) slot = shared_->take_slot();
-  if (!slot) {
-    worker_.metrics.connection_refused(shared_->settings().name);
-    return;
+  if (static_cast<std::uint64_t>(socket.get()) >= descriptor_end_) return refuse("descriptors", peer.host_text());
+  ListenerStatePtr state = shared_->state();
+  const ListenerSettings& settings = state->settings;
+  SharedListener::Slot slot = shared_->take_slot(settings.connections_max);
+  if (!slot) return refuse("full", peer.host_text());
+  const std::optional<IpAddress> address = ip_address(peer);
+  if (settings.proxy_protocol == ProxyProtocol::off) {
+    if (!let_in(*state, address, slot)) return;
+  } else if (!address || !settings.trusted_proxies.contains(*address)) {
+    return refuse("untrusted_proxy", peer.host_text());
   }
-  tasks_.spawn(serve(std::move(socket), std::move(slot), peer));
+  tasks_.spawn(serve(std::move(socket), std::move(slot), std::move(state), peer));
+}
+
+bool Listener::let_in(const ListenerState& state, const std::optional<IpAddress>& address, SharedListener::Slot& slot) {
+  const ListenerSettings& settings = state.settings;
+  const bool has_lists = settings.allow || !settings.deny.empty();
+  if (!has_lists && !settings.connections_per_address_max) return true;
+  if (!address) {
+    refuse("denied", "an unknown address");
+    return false;
+  }
+  if (contains(settings.deny, *address) || (settings.allow && !contains(*settings.allow, *address))) {
+    refuse("denied", address->text());
+    return false;
+  }
+  if (!settings.connections_per_address_max || settings.trusted_proxies.contains(*address)) return true;
+  if (slot.count_to(*address, *settings.connections_per_address_max)) return true;
+  refuse("address_full", address->text());
+  return false;
 }
 
 // A client that cannot be served is told so by a close instead of waiting in the kernel's queue.
-void Listener::refuse_for_want_of_descriptors() {
+void Listener::refuse_for_want_of_descriptors(const Door& door) {
   if (!short_of_descriptors_) {
     short_of_descriptors_ = true;
-    worker_.log.event(observe::Level::error, "out_of_descriptors", shared_->settings().name);
+    worker_.log.event(observe::Level::error, "out_of_descriptors", shared_->name());
   }
   for (std::size_t i = 0; i < kAcceptsPerRound && reserve_; ++i) {
     reserve_.reset();
-    UniqueDescriptor dropped(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    UniqueDescriptor dropped(::accept4(door.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
     const bool took = static_cast<bool>(dropped);
     dropped.reset();
     reserve_ = UniqueDescriptor(open_reserve());
     if (!took) return;
-    worker_.metrics.connection_refused(shared_->settings().name);
+    worker_.metrics.connection_refused(shared_->name(), "descriptors");
   }
   if (!reserve_) reserve_ = UniqueDescriptor(open_reserve());
 }
 
-Task<void> Listener::pause() {
-  pause_timer_.expires_after(kPause);
-  auto waited = co_await pause_timer_.async_wait(as_result);
+Task<void> Listener::pause(Door& door) {
+  door.pause_timer.expires_after(kPause);
+  auto waited = co_await door.pause_timer.async_wait(as_result);
   (void)waited;  // ended or cancelled by stop_accepting(): the loop looks at accepting_
 }
 
+// Before everything, also before TLS. The header is looked at in the socket and then taken out of it, no byte more: what follows is TLS's.
+Task<bool> Listener::read_proxy_header(Connection& connection) {
+  std::array<char, kProxyHeaderBytesMax> buffer;  // NOLINT: filled below
+  std::size_t seen = 0;
+  ProxyHeader header;
+  for (;;) {
+    const transport::IoResult waiting = co_await connection.stream.peek_more(buffer, seen);
+    if (!waiting.ok()) {
+      refuse(waiting.status == transport::IoStatus::timed_out ? "proxy_header_late" : "proxy_header", connection.address_text);
+      co_return false;
+    }
+    seen = waiting.bytes;
+    header = parse_proxy_header(std::string_view(buffer.data(), seen));
+    if (header.state == ProxyHeader::State::complete) break;
+    if (header.state == ProxyHeader::State::malformed) {
+      refuse("proxy_header", connection.address_text);
+      co_return false;
+    }
+  }
+  for (std::size_t left = header.size; left > 0;) {
+    const transport::IoResult taken = co_await connection.stream.read_some(std::span(buffer).first(left));
+    if (!taken.ok()) co_return false;
+    left -= taken.bytes;
+  }
+  if (header.address) {
+    connection.address = header.address;
+    connection.address_text = header.address->text();
+    connection.peer.address = connection.address_text;
+    connection.peer.port = header.port;
+  }
+  co_return true;
+}
+
 Task<bool> Listener::shake_hands(Connection& connection) {
-  const TlsServerContext* tls = shared_->tls();
+  const TlsServerContext* tls = connection.state->tls.get();
   if (tls == nullptr) co_return true;
-  connection.stream.expire_after(shared_->settings().timeouts.handshake);
-  const Result<void> outcome = co_await connection.stream.accept_tls(tls->context());
+  Result<void> outcome = co_await connection.stream.accept_tls(tls->context());
+  if (x509_st* certificate = outcome ? connection.stream.verified_certificate() : nullptr; certificate != nullptr) {
+    Result<transport::PeerCertificate> described = transport::describe_certificate(certificate);
+    if (described) {
+      connection.certificate = std::move(*described);
+      connection.peer.certificate = &*connection.certificate;
+    } else {
+      outcome = described.error();
+    }
+  }
   if (!outcome) {
     worker_.metrics.handshake_failed(connection.peer.listener);
     if (worker_.log.enabled(observe::Level::debug)) {
@@ -211,18 +304,30 @@ Task<bool> Listener::shake_hands(Connection& connection) {
     }
     co_return false;
   }
-  connection.stream.never_expire();
   connection.peer.is_tls = true;
   connection.peer.tls_version = connection.stream.tls_version();
   connection.peer.server_name = connection.stream.server_name();
+  connection.peer.asks_for_certificate = tls->asks_clients();
   co_return true;
 }
 
-Task<void> Listener::serve(UniqueDescriptor socket, SharedListener::Slot slot, SocketAddress peer) {
-  const SharedListener::Slot held = std::move(slot);
-  Connection connection(*this, std::move(socket), peer);
+Task<void> Listener::serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, SocketAddress peer) {
+  SharedListener::Slot held = std::move(slot);
+  Connection connection(*this, std::move(state), std::move(socket), peer);
+  const ListenerSettings& settings = connection.state->settings;
+  connection.stream.expire_after(settings.timeouts.handshake);  // of the PROXY header and TLS together
+  if (settings.proxy_protocol != ProxyProtocol::off) {
+    const bool read = co_await read_proxy_header(connection);
+    if (!read || !let_in(*connection.state, connection.address, held)) co_return;
+  }
   const bool ready = co_await shake_hands(connection);
-  if (ready) co_await worker_.serve(connection.stream, connection.peer, session_, connection.state);
+  if (!ready) co_return;
+  connection.stream.never_expire();
+  if (connection.address && settings.trusted_proxies.contains(*connection.address)) {
+    connection.peer.trusted_proxies = &settings.trusted_proxies;
+  }
+  const http::SessionContext session{worker_.handler, settings.limits, settings.timeouts, worker_.draining, worker_.clock};
+  co_await worker_.serve(connection.stream, connection.peer, session, connection.session);
 }
 
 }  // namespace sallyport::listen

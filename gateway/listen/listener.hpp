@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/task_group.hpp"
 #include "http/http1_session.hpp"
@@ -39,14 +40,15 @@ class Listener {
   // Of all descriptors that the process may have, these are not for clients: upstreams, stores and files need some too.
   static constexpr std::uint64_t kReservedShare = 4;  // one in four
 
-  // Binds with SO_REUSEPORT and listens. Fault::unavailable naming the address and the reason.
+  // Takes the sockets that SharedListener::next_sockets() has for it. Fault::unavailable naming the address and the reason.
   [[nodiscard]] static Result<std::unique_ptr<Listener>> bind(std::shared_ptr<SharedListener> shared, ListenerContext worker);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
   void start();
-  // No new connections; those that wait in the kernel are reset.
+  // No new connections; those that wait in the kernel are reset, unless another process has the sockets, too
+  // (SharedListener::descriptors()) and takes them.
   void stop_accepting() noexcept;
   // stop_accepting(); what is idle ends now, requests under way may finish until `deadline`, the rest is aborted then. Called again, it
   // only moves the deadline. The worker sets its http::Draining before.
@@ -59,27 +61,38 @@ class Listener {
   [[nodiscard]] std::size_t connections() const noexcept { return live_count_; }
 
  private:
+  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   struct Connection;
+  // A listening socket, and who accepts from it.
+  struct Door {
+    Door(boost::asio::io_context& context, UniqueDescriptor listening)
+        : socket(std::move(listening)), pause_timer(context.get_executor()) {}
+    UniqueDescriptor socket;
+    std::optional<transport::Readiness> readiness;
+    Timer pause_timer;
+  };
   Listener(std::shared_ptr<SharedListener> shared, ListenerContext worker);
 
   enum class Accepted : std::uint8_t { one, none_left, cannot };
-  [[nodiscard]] Task<void> accept_loop();
-  [[nodiscard]] Accepted accept_one();
+  [[nodiscard]] Task<void> accept_loop(Door& door);
+  [[nodiscard]] Accepted accept_one(Door& door);
   void admit(UniqueDescriptor socket, const SocketAddress& peer);
-  void refuse_for_want_of_descriptors();
-  [[nodiscard]] Task<void> pause();
-  [[nodiscard]] Task<void> serve(UniqueDescriptor socket, SharedListener::Slot slot, SocketAddress peer);
+  void refuse_for_want_of_descriptors(const Door& door);
+  [[nodiscard]] Task<void> pause(Door& door);
+  // A connection that is not wanted: counted, and its reason told to whoever debugs.
+  void refuse(std::string_view reason, std::string_view address);
+  [[nodiscard]] Task<void> serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, SocketAddress peer);
+  // Whether the client at `address` may come in; takes its place in `slot`.
+  [[nodiscard]] bool let_in(const ListenerState& state, const std::optional<IpAddress>& address, SharedListener::Slot& slot);
+  [[nodiscard]] Task<bool> read_proxy_header(Connection& connection);
   [[nodiscard]] Task<bool> shake_hands(Connection& connection);
   static void on_drain_deadline(void* self) { static_cast<Listener*>(self)->abort_all(); }
 
   std::shared_ptr<SharedListener> shared_;
   ListenerContext worker_;
-  http::SessionContext session_;
-  UniqueDescriptor socket_;
-  UniqueDescriptor reserve_;  // given up for a moment to take and drop a client when there is no other descriptor
-  std::optional<transport::Readiness> readiness_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  UniqueDescriptor reserve_;      // given up for a moment to take and drop a client when there is no other descriptor
   std::uint64_t descriptor_end_;  // clients get descriptors below it
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor> pause_timer_;
   transport::Deadline drain_deadline_;
   Connection* first_ = nullptr;  // the live ones
   std::size_t live_count_ = 0;

@@ -5,6 +5,11 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
 
 #include "base/secret.hpp"
 #include "base/text.hpp"
@@ -67,24 +72,34 @@ std::string host_name(SSL* ssl) {
 
 }  // namespace
 
-Result<std::unique_ptr<TlsServerContext>> TlsServerContext::create(const TlsSettings& settings, std::string listener, const Clock& clock) {
+Result<std::unique_ptr<TlsServerContext>> TlsServerContext::create(const TlsSettings& settings, std::string listener, const Clock& clock,
+                                                                   std::shared_ptr<TicketKeyRing> ticket_keys) {
   if (settings.certificates.empty()) return make_error(Fault::malformed, listener + ": TLS without a certificate");
-  std::unique_ptr<TlsServerContext> made(new TlsServerContext(std::move(listener), clock));
+  if (!ticket_keys) ticket_keys = std::make_shared<TicketKeyRing>(clock);
+  std::unique_ptr<TlsServerContext> made(new TlsServerContext(std::move(listener), clock, std::move(ticket_keys)));
+  made->asks_clients_ = settings.clients.has_value();
+  made->requires_certificates_ = settings.clients && settings.clients->is_required;
   for (const transport::CertificateFiles& files : settings.certificates) {
-    const Result<void> added = made->add(files, settings.min_version);
+    const Result<void> added = made->add(files, settings);
     if (!added) return added.error();
   }
   return made;
 }
 
-Result<void> TlsServerContext::add(const transport::CertificateFiles& files, transport::TlsVersion minimum) {
-  Result<transport::SslContext> context = transport::make_tls_context(transport::TlsRole::server, minimum);
+Result<void> TlsServerContext::add(const transport::CertificateFiles& files, const TlsSettings& settings) {
+  Result<transport::SslContext> context = transport::make_tls_context(transport::TlsRole::server, settings.min_version);
   if (!context) return context.error();
   const Result<void> used = transport::use_certificate(context->get(), files);
   if (!used) return used.error();
   const Result<transport::CertificateFacts> facts = transport::inspect_certificate(files.certificate_file);
   if (!facts) return facts.error();
   prepare(context->get());
+  if (settings.clients) {
+    Result<std::string> digests =
+        transport::ask_for_client_certificates(context->get(), settings.clients->ca_file, settings.clients->is_required);
+    if (!digests) return digests.error();
+    authorities_ = std::move(*digests);
+  }
   const std::size_t index = contexts_.size();
   for (const std::string& name : facts->dns_names) by_name_.emplace(name, index);  // the first one keeps a name
   expiry_.emplace_back(facts->name, facts->not_after);
@@ -95,8 +110,9 @@ Result<void> TlsServerContext::add(const transport::CertificateFiles& files, tra
 void TlsServerContext::prepare(ssl_ctx_st* context) {
   SSL_CTX_set_client_hello_cb(context, &TlsServerContext::on_client_hello, this);
   SSL_CTX_set_alpn_select_cb(context, &TlsServerContext::on_alpn, nullptr);
-  SSL_CTX_set_ex_data(context, ring_index(), &ticket_keys_);
+  SSL_CTX_set_ex_data(context, ring_index(), ticket_keys_.get());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &on_ticket_key);
+  SSL_CTX_set_session_ticket_cb(context, &TlsServerContext::on_ticket_made, &TlsServerContext::on_ticket_opened, this);
   SSL_CTX_set_timeout(context, kTicketLifetimeSeconds);
   // Acknowledges the name, and lets a resumed TLS 1.2 session remember it.
   SSL_CTX_set_tlsext_servername_callback(context, +[](SSL*, int*, void*) -> int { return SSL_TLSEXT_ERR_OK; });
@@ -117,9 +133,50 @@ bool TlsServerContext::bind_session(ssl_st* ssl, std::size_t certificate, std::s
   text += std::to_string(certificate);
   text += '\0';
   text += server_name;
+  text += '\0';
+  text += asks_clients_ ? (requires_certificates_ ? "required" : "optional") : "none";
+  text += authorities_;
   const Sha256 id = sha256(text);
   static_assert(sizeof id <= SSL_MAX_SID_CTX_LENGTH);
   return SSL_set_session_id_context(ssl, id.data(), static_cast<unsigned>(id.size())) == 1;
+}
+
+// A ticket holds the client's certificate but not its chain: when the first of them ends goes along as the ticket's own data. A session
+// that was resumed has no chain any more, but that data still.
+int TlsServerContext::on_ticket_made(ssl_st* ssl, void* /*self*/) {
+  STACK_OF(X509)* chain = SSL_get0_verified_chain(ssl);
+  SSL_SESSION* session = SSL_get_session(ssl);
+  if (session == nullptr || chain == nullptr || SSL_session_reused(ssl) == 1) return 1;
+  std::int64_t end = INT64_MAX;
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    std::tm parts{};
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &parts) != 1) return 0;
+    end = std::min(end, static_cast<std::int64_t>(::timegm(&parts)));
+  }
+  return SSL_SESSION_set1_ticket_appdata(session, &end, sizeof end);
+}
+
+bool TlsServerContext::may_resume(ssl_session_st* session) const {
+  if (SSL_SESSION_get0_peer(session) == nullptr) return !requires_certificates_;
+  if (!asks_clients_) return false;
+  void* data = nullptr;
+  std::size_t size = 0;
+  std::int64_t end = 0;
+  if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || data == nullptr || size != sizeof end) return false;
+  std::memcpy(&end, data, sizeof end);
+  return std::chrono::system_clock::to_time_t(clock_.wall_now()) <= end;
+}
+
+int TlsServerContext::on_ticket_opened(ssl_st* /*ssl*/, ssl_session_st* session, const unsigned char* /*name*/, std::size_t /*name_size*/,
+                                       int status, void* self) {
+  const auto& here = *static_cast<const TlsServerContext*>(self);
+  switch (status) {
+    case SSL_TICKET_SUCCESS: return here.may_resume(session) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
+    case SSL_TICKET_SUCCESS_RENEW: return here.may_resume(session) ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_IGNORE_RENEW;
+    case SSL_TICKET_EMPTY:
+    case SSL_TICKET_NO_DECRYPT: return SSL_TICKET_RETURN_IGNORE_RENEW;
+    default: return SSL_TICKET_RETURN_IGNORE;
+  }
 }
 
 // Before OpenSSL looks at tickets: its servername callback would come after it had resumed a session.

@@ -15,6 +15,7 @@
 #include "transport/tls_context.hpp"
 
 struct ssl_st;
+struct ssl_session_st;
 
 namespace sallyport::listen {
 
@@ -23,12 +24,17 @@ namespace sallyport::listen {
 //   that
 //     fit, the one configured first.
 //   ALPN (RFC 7301): http/1.1; a client that offers only others is refused with no_application_protocol.
-//   Tickets: bound to the listener, the certificate and the SNI name: a ticket for one name does not resume for another (CVE-2025-23419).
+//   Tickets: bound to the listener, the certificate, the SNI name and the authorities of client certificates: a ticket for one name does
+//   not resume for another (CVE-2025-23419). One that holds a client's certificate resumes only while everything in its chain is valid, and
+//   none resumes without a certificate where one is required; else the handshake is a full one. Client certificates:
+//   transport::ask_for_client_certificates(), where the settings want them.
 class TlsServerContext {
  public:
-  // `listener` is the listener's name. Fault as transport::use_certificate(); malformed without any certificate.
+  // `listener` is the listener's name. Tickets of contexts with the same `ticket_keys` may resume; nullptr: it has its own.
+  // Fault as transport::use_certificate(); malformed without any certificate.
   [[nodiscard]] static Result<std::unique_ptr<TlsServerContext>> create(const TlsSettings& settings, std::string listener,
-                                                                        const Clock& clock);
+                                                                        const Clock& clock,
+                                                                        std::shared_ptr<TicketKeyRing> ticket_keys = nullptr);
   TlsServerContext(const TlsServerContext&) = delete;
   TlsServerContext& operator=(const TlsServerContext&) = delete;
 
@@ -36,22 +42,33 @@ class TlsServerContext {
   [[nodiscard]] ssl_ctx_st* context() const noexcept { return contexts_.front().get(); }
   // Name and end of each certificate, in the order of the settings.
   [[nodiscard]] const std::vector<std::pair<std::string, WallTime>>& certificate_expiry() const noexcept { return expiry_; }
+  [[nodiscard]] bool asks_clients() const noexcept { return asks_clients_; }
   // Which certificate answers to `server_name` (lower case): an index into the settings' list.
   [[nodiscard]] std::size_t choose(std::string_view server_name) const;
 
  private:
-  TlsServerContext(std::string listener, const Clock& clock) : listener_(std::move(listener)), ticket_keys_(clock) {}
-  [[nodiscard]] Result<void> add(const transport::CertificateFiles& files, transport::TlsVersion minimum);
+  TlsServerContext(std::string listener, const Clock& clock, std::shared_ptr<TicketKeyRing> ticket_keys)
+      : listener_(std::move(listener)), clock_(clock), ticket_keys_(std::move(ticket_keys)) {}
+  [[nodiscard]] Result<void> add(const transport::CertificateFiles& files, const TlsSettings& settings);
   void prepare(ssl_ctx_st* context);
 
   // OpenSSL's callbacks; `self` and the context's extra data are this object.
   static int on_client_hello(ssl_st* ssl, int* alert, void* self);
   static int on_alpn(ssl_st* ssl, const unsigned char** chosen, unsigned char* chosen_size, const unsigned char* offered,
                      unsigned offered_size, void* self);
+  // A ticket is about to be made of, or has been opened to, the session of `ssl` or `session`. SSL_CTX_set_session_ticket_cb(3).
+  static int on_ticket_made(ssl_st* ssl, void* self);
+  static int on_ticket_opened(ssl_st* ssl, ssl_session_st* session, const unsigned char* name, std::size_t name_size, int status,
+                              void* self);
+  [[nodiscard]] bool may_resume(ssl_session_st* session) const;
   [[nodiscard]] bool bind_session(ssl_st* ssl, std::size_t certificate, std::string_view server_name) const;
 
   std::string listener_;
-  TicketKeyRing ticket_keys_;
+  const Clock& clock_;
+  std::shared_ptr<TicketKeyRing> ticket_keys_;
+  bool asks_clients_ = false;
+  bool requires_certificates_ = false;
+  std::string authorities_;                                  // digests of those of client certificates
   std::vector<transport::SslContext> contexts_;              // one per certificate
   std::map<std::string, std::size_t, std::less<>> by_name_;  // "a.example", "*.example"
   std::vector<std::pair<std::string, WallTime>> expiry_;

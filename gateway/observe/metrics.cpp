@@ -92,6 +92,12 @@ void add_process(Families& families, const ProcessMetrics& process) {
                counter({}, process.event_loop_stalls));
   families.add("sallyport_event_loop_lag_seconds", "The longest that an event of a worker has waited since the last scrape",
                MetricType::Gauge, gauge({}, process.event_loop_lag_seconds));
+  if (!process.load) return;
+  families.add("sallyport_requests_in_flight", "Requests under way, counted where overload.requests is set", MetricType::Gauge,
+               gauge({}, static_cast<double>(process.load->requests)));
+  families.add("process_resident_memory_bytes", "Resident memory, read where overload.memory is set", MetricType::Gauge,
+               gauge({}, static_cast<double>(process.load->resident_bytes)));
+  families.add("sallyport_overloaded", "Whether new requests are refused now", MetricType::Gauge, gauge({}, process.load->is_over ? 1 : 0));
 }
 
 void add_key_sets(Families& families, const std::vector<KeySetMetrics>& sets) {
@@ -185,7 +191,17 @@ void WorkerMetrics::decision(std::string_view route, std::string_view method, st
 
 void WorkerMetrics::connection_opened(std::string_view listener) { ++at(listeners_, listener).open; }
 void WorkerMetrics::connection_closed(std::string_view listener) { --at(listeners_, listener).open; }
-void WorkerMetrics::connection_refused(std::string_view listener) { ++at(listeners_, listener).refused; }
+void WorkerMetrics::connection_refused(std::string_view listener, std::string_view reason) {
+  ++at(listeners_, listener).refused_for(reason).count;
+}
+
+WorkerMetrics::Outcome& WorkerMetrics::ListenerEntry::refused_for(std::string_view reason) {
+  for (Outcome& entry : refused) {
+    if (entry.result == reason) return entry;
+  }
+  return refused.emplace_back(Outcome{std::string(reason), 0});
+}
+
 void WorkerMetrics::handshake_failed(std::string_view listener) { ++at(listeners_, listener).handshake_failures; }
 void WorkerMetrics::malformed_request(std::string_view fault) { ++at(malformed_, fault); }
 
@@ -199,6 +215,10 @@ WorkerMetrics::Outcome& WorkerMetrics::StoreCommandEntry::ended(std::string_view
 void WorkerMetrics::store_command(std::string_view command, std::string_view result) { ++at(store_commands_, command).ended(result).count; }
 void WorkerMetrics::refresh(std::string_view result) { ++at(refreshes_, result); }
 void WorkerMetrics::revocation(std::string_view kind) { ++at(revocations_, kind); }
+void WorkerMetrics::rate_limited(std::string_view route, std::string_view by) { ++at(rate_limited_, route).ended(by).count; }
+void WorkerMetrics::rate_limit_decided_alone(std::string_view route) { ++at(rate_limits_alone_, route); }
+void WorkerMetrics::preflight(std::string_view route, std::string_view result) { ++at(preflights_, route).ended(result).count; }
+void WorkerMetrics::overload_refused(std::string_view reason) { ++at(overload_refused_, reason); }
 
 void WorkerMetrics::add(const WorkerMetrics& other) {
   for (const auto& [name, theirs] : other.routes_) {
@@ -211,7 +231,7 @@ void WorkerMetrics::add(const WorkerMetrics& other) {
   for (const auto& [name, theirs] : other.listeners_) {
     ListenerEntry& ours = at(listeners_, name);
     ours.open += theirs.open;
-    ours.refused += theirs.refused;
+    for (const Outcome& entry : theirs.refused) ours.refused_for(entry.result).count += entry.count;
     ours.handshake_failures += theirs.handshake_failures;
   }
   for (const auto& [fault, count] : other.malformed_) at(malformed_, fault) += count;
@@ -221,6 +241,14 @@ void WorkerMetrics::add(const WorkerMetrics& other) {
   }
   for (const auto& [result, count] : other.refreshes_) at(refreshes_, result) += count;
   for (const auto& [kind, count] : other.revocations_) at(revocations_, kind) += count;
+  for (const auto& [route, theirs] : other.rate_limited_) {
+    for (const Outcome& entry : theirs.outcomes) at(rate_limited_, route).ended(entry.result).count += entry.count;
+  }
+  for (const auto& [route, count] : other.rate_limits_alone_) at(rate_limits_alone_, route) += count;
+  for (const auto& [route, theirs] : other.preflights_) {
+    for (const Outcome& entry : theirs.outcomes) at(preflights_, route).ended(entry.result).count += entry.count;
+  }
+  for (const auto& [reason, count] : other.overload_refused_) at(overload_refused_, reason) += count;
   session_cache_hits += other.session_cache_hits;
   session_cache_misses += other.session_cache_misses;
   session_cache_invalidations += other.session_cache_invalidations;
@@ -264,8 +292,10 @@ std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) 
   auto& open = families.add("sallyport_connections", "Open client connections", MetricType::Gauge);
   for (const auto& [listener, entry] : sum.listeners_) open.push_back(gauge({{"listener", listener}}, static_cast<double>(entry.open)));
   auto& refused =
-      families.add("sallyport_connections_refused_total", "Connections closed because the listener was full", MetricType::Counter);
-  for (const auto& [listener, entry] : sum.listeners_) refused.push_back(counter({{"listener", listener}}, entry.refused));
+      families.add("sallyport_connections_refused_total", "Connections closed before they were served, by reason", MetricType::Counter);
+  for (const auto& [listener, entry] : sum.listeners_) {
+    for (const auto& [reason, count] : entry.refused) refused.push_back(counter({{"listener", listener}, {"reason", reason}}, count));
+  }
   auto& failures =
       families.add("sallyport_tls_handshake_failures_total", "TLS handshakes that failed or took too long", MetricType::Counter);
   for (const auto& [listener, entry] : sum.listeners_) failures.push_back(counter({{"listener", listener}}, entry.handshake_failures));
@@ -290,6 +320,21 @@ std::string exposition(const ProcessMetrics& process, const WorkerMetrics& sum) 
   for (const auto& [result, count] : sum.refreshes_) refreshes.push_back(counter({{"result", result}}, count));
   auto& revocations = families.add("sallyport_revocations_total", "Revocations asked for here, by kind", MetricType::Counter);
   for (const auto& [kind, count] : sum.revocations_) revocations.push_back(counter({{"kind", kind}}, count));
+  auto& limited = families.add("sallyport_rate_limited_total", "Requests refused because somebody came too often", MetricType::Counter);
+  for (const auto& [route, entry] : sum.rate_limited_) {
+    for (const auto& [by, count] : entry.outcomes) limited.push_back(counter({{"route", route}, {"by", by}}, count));
+  }
+  auto& alone = families.add("sallyport_rate_limit_decided_alone_total",
+                             "Requests of an exact rate limit that was kept by this process alone, because the store could not be asked",
+                             MetricType::Counter);
+  for (const auto& [route, count] : sum.rate_limits_alone_) alone.push_back(counter({{"route", route}}, count));
+  auto& preflights = families.add("sallyport_cors_preflights_total", "CORS preflights by route and result", MetricType::Counter);
+  for (const auto& [route, entry] : sum.preflights_) {
+    for (const auto& [result, count] : entry.outcomes) preflights.push_back(counter({{"route", route}, {"result", result}}, count));
+  }
+  auto& overloads =
+      families.add("sallyport_overload_refused_total", "Requests and connections refused because of overload", MetricType::Counter);
+  for (const auto& [reason, count] : sum.overload_refused_) overloads.push_back(counter({{"reason", reason}}, count));
   families.add("sallyport_tunnels", "Open WebSocket tunnels", MetricType::Gauge, gauge({}, static_cast<double>(sum.tunnels)));
   auto& tunnel_bytes = families.add("sallyport_tunnel_bytes_total", "Bytes moved in WebSocket tunnels", MetricType::Counter);
   tunnel_bytes.push_back(counter({{"direction", "upstream"}}, sum.tunnel_bytes_upstream));

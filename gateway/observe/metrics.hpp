@@ -36,13 +36,18 @@ class WorkerMetrics {
   void decision(std::string_view route, std::string_view method, std::string_view result, std::string_view reason);
   void connection_opened(std::string_view listener);
   void connection_closed(std::string_view listener);
-  void connection_refused(std::string_view listener);  // over the cap
+  // `reason`: full, descriptors, denied, address_full, untrusted_proxy, proxy_header, proxy_header_late.
+  void connection_refused(std::string_view listener, std::string_view reason);
   void handshake_failed(std::string_view listener);
   void malformed_request(std::string_view fault);
   // A question to the store. `result`: ok, error, timeout (it may have happened), unavailable (it was not sent).
   void store_command(std::string_view command, std::string_view result);
   void refresh(std::string_view result);  // what became of a refresh token
   void revocation(std::string_view kind);
+  void rate_limited(std::string_view route, std::string_view by);  // a request that came too often; `route` "" where none matched
+  void rate_limit_decided_alone(std::string_view route);           // the store could not be asked about an exact limit
+  void preflight(std::string_view route, std::string_view result);
+  void overload_refused(std::string_view reason);
 
   std::uint64_t token_cache_hits = 0;
   std::uint64_t token_cache_misses = 0;
@@ -89,19 +94,20 @@ class WorkerMetrics {
     Answers& answered(std::string_view method, int status);
     Decisions& decided(std::string_view method, std::string_view result, std::string_view reason);
   };
+  struct Outcome {
+    std::string result;
+    std::uint64_t count = 0;
+  };
   struct ListenerEntry {
     std::int64_t open = 0;
-    std::uint64_t refused = 0;
+    std::vector<Outcome> refused;  // by reason
+    Outcome& refused_for(std::string_view reason);
     std::uint64_t handshake_failures = 0;
   };
 
   Table<RouteEntry> routes_;
   Table<DurationHistogram> upstreams_;
   Table<ListenerEntry> listeners_;
-  struct Outcome {
-    std::string result;
-    std::uint64_t count = 0;
-  };
   struct StoreCommandEntry {
     std::vector<Outcome> outcomes;
     Outcome& ended(std::string_view result);
@@ -111,6 +117,10 @@ class WorkerMetrics {
   Table<StoreCommandEntry> store_commands_;
   Table<std::uint64_t> refreshes_;
   Table<std::uint64_t> revocations_;
+  Table<StoreCommandEntry> rate_limited_;  // route -> by
+  Table<std::uint64_t> rate_limits_alone_;
+  Table<StoreCommandEntry> preflights_;  // route -> result
+  Table<std::uint64_t> overload_refused_;
 };
 
 // One upstream as all workers see it.
@@ -142,6 +152,13 @@ struct ProcessMetrics {
   std::uint64_t event_loop_stalls = 0;
   double event_loop_lag_seconds = 0;  // the longest since it was last asked for
   bool store_up = false;
+  // Of `overload`, where it is configured.
+  struct Load {
+    std::uint64_t requests = 0;        // under way; 0 without a mark for requests
+    std::uint64_t resident_bytes = 0;  // 0 without a mark for memory
+    bool is_over = false;
+  };
+  std::optional<Load> load;
   std::vector<KeySetMetrics> key_sets;
   std::vector<UpstreamMetrics> upstreams;
 };

@@ -65,7 +65,7 @@ TraceContext::TraceContext(std::string_view incoming, IdGenerator& ids) : contin
   write_hex(&text_[kParentId], ids.next() | 1);
 }
 
-RequestId::RequestId(IdGenerator& ids) {
+RequestId::RequestId(IdGenerator& ids, std::string_view given) : given_(given) {
   write_hex(text_.data(), ids.next());
   write_hex(text_.data() + 16, ids.next());
 }

@@ -31,13 +31,14 @@ class TraceContext {
   bool continued_ = false;
 };
 
-// 32 lower-case hex digits.
+// 32 lower-case hex digits; or `given`, which somebody trusted chose and which outlives it.
 class RequestId {
  public:
-  explicit RequestId(IdGenerator& ids);
-  [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), text_.size()}; }
+  explicit RequestId(IdGenerator& ids, std::string_view given = {});
+  [[nodiscard]] std::string_view view() const noexcept { return given_.empty() ? std::string_view(text_.data(), text_.size()) : given_; }
 
  private:
+  std::string_view given_;
   std::array<char, 32> text_;
 };
 

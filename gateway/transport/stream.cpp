@@ -286,6 +286,23 @@ Task<IoResult> Stream::read_some(std::span<char> into) {
   }
 }
 
+Task<IoResult> Stream::peek_more(std::span<char> into, std::size_t seen) {
+  for (;;) {
+    if (!is_open()) co_return IoResult{IoStatus::failed};
+    if (timed_out_) co_return IoResult{IoStatus::timed_out};
+    const ssize_t waiting = ::recv(socket_, into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
+    if (waiting == 0) co_return IoResult{IoStatus::closed};
+    if (waiting < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) co_return IoResult{IoStatus::failed};
+    if (waiting > 0 && static_cast<std::size_t>(waiting) > seen) {
+      readiness_.note_readable();  // it is still there
+      co_return IoResult{IoStatus::ok, static_cast<std::size_t>(waiting)};
+    }
+    readiness_.note_read_would_block();
+    Readiness::Wait wait = readiness_.wait(Role::reader, Direction::read);
+    co_await std::move(wait);
+  }
+}
+
 Task<IoResult> Stream::write_all(std::span<const char> bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
@@ -380,5 +397,10 @@ std::string_view Stream::server_name() const noexcept {
 }
 
 bool Stream::tls_resumed() const noexcept { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
+
+x509_st* Stream::verified_certificate() const noexcept {
+  if (ssl_ == nullptr || !handshake_done_ || (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) == 0) return nullptr;
+  return SSL_get_verify_result(ssl_) == X509_V_OK ? SSL_get0_peer_certificate(ssl_) : nullptr;
+}
 
 }  // namespace sallyport::transport

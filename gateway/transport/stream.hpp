@@ -19,6 +19,7 @@ struct ssl_st;
 struct ssl_ctx_st;
 struct bio_st;
 struct bio_method_st;
+struct x509_st;
 
 namespace sallyport::transport {
 
@@ -74,6 +75,9 @@ class Stream {
   [[nodiscard]] IoResult try_read(std::span<char> into);
   [[nodiscard]] IoResult try_write(std::span<const char> bytes);
 
+  // Before TLS: what waits in the socket, as a copy that leaves it there, once it is more than `seen` bytes. `bytes` counts from the first.
+  [[nodiscard]] Task<IoResult> peek_more(std::span<char> into, std::size_t seen);
+
   // Waits until a read or a write may go on, whichever comes first: for who sends and must not miss an answer that comes early.
   // Try both before: only a would_block makes it wait. ok, timed_out or failed.
   [[nodiscard]] Task<IoStatus> wait_for_either();
@@ -114,6 +118,8 @@ class Stream {
   // The SNI name that the client sent; empty without. Lives as long as the stream.
   [[nodiscard]] std::string_view server_name() const noexcept;
   [[nodiscard]] bool tls_resumed() const noexcept;
+  // The peer's certificate, when TLS asked for one, got one and found it good; nullptr otherwise. Lives as long as the stream.
+  [[nodiscard]] x509_st* verified_certificate() const noexcept;
 
   [[nodiscard]] DeadlineWheel& wheel() noexcept { return wheel_; }
   [[nodiscard]] Executor executor() noexcept { return context_.get_executor(); }

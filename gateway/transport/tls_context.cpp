@@ -185,6 +185,35 @@ Result<void> check_certificate(const CertificateFiles& files) {
   return use_certificate(context->get(), files);
 }
 
+Result<std::string> ask_for_client_certificates(ssl_ctx_st* context, const std::string& ca_file, bool is_required) {
+  const Result<CertificateChain> authorities = read_chain(ca_file);
+  if (!authorities) return authorities.error();
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  std::string digests;
+  const auto add = [&](X509* authority) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    if (X509_digest(authority, EVP_sha256(), digest.data(), &size) != 1 || X509_STORE_add_cert(store, authority) != 1) return false;
+    digests.append(reinterpret_cast<const char*>(digest.data()), size);
+    return SSL_CTX_add_client_CA(context, authority) == 1;
+  };
+  ERR_clear_error();
+  bool added = add(authorities->leaf.get());
+  for (int i = 0; added && i < sk_X509_num(authorities->rest.get()); ++i) added = add(sk_X509_value(authorities->rest.get(), i));
+  if (!added) return make_error(Fault::malformed, ca_file + ": " + take_openssl_error());
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (is_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+  SSL_CTX_set_verify_depth(context, kClientChainDepthMax);
+  return digests;
+}
+
+Result<void> check_authorities(const std::string& ca_file) {
+  Result<SslContext> context = make_tls_context(TlsRole::server, TlsVersion::v1_2);
+  if (!context) return context.error();
+  const Result<std::string> asked = ask_for_client_certificates(context->get(), ca_file, true);
+  if (!asked) return asked.error();
+  return {};
+}
+
 Result<CertificateFacts> inspect_certificate(const std::string& file) {
   Result<CertificateChain> chain = read_chain(file);
   if (!chain) return chain.error();

@@ -39,6 +39,14 @@ struct CertificateFiles {
 // Whether use_certificate() would do, without a context to keep. Faults as there.
 [[nodiscard]] Result<void> check_certificate(const CertificateFiles& files);
 
+// Makes a server's context ask clients for a certificate and verify it: chain up to an authority of `ca_file`, at most kClientChainDepthMax
+// certificates between, client purpose, time. A bad one ends the handshake; without one it ends when `is_required`. Returns a digest of
+// the authorities. Fault::not_found / unavailable (file), malformed (not PEM).
+inline constexpr int kClientChainDepthMax = 4;
+[[nodiscard]] Result<std::string> ask_for_client_certificates(ssl_ctx_st* context, const std::string& ca_file, bool is_required);
+// Whether ask_for_client_certificates() would do.
+[[nodiscard]] Result<void> check_authorities(const std::string& ca_file);
+
 struct CertificateFacts {
   std::string name;  // the first DNS name, else the first address, else the subject
   WallTime not_before;

@@ -123,14 +123,16 @@ struct Bench {
   }
   [[nodiscard]] Descriptor connect(const char* host = "127.0.0.1") const { return Descriptor(connect_descriptor(host)); }
   // The value of this listener's metric as /metrics shows it; -1 when it is not there.
-  [[nodiscard]] int number(const std::string& metric) const {
+  [[nodiscard]] int number(const std::string& metric, const std::string& labels = {}) const {
     const observe::ProcessMetrics process;
     const std::string all = observe::exposition(process, metrics);
-    const std::string line = "\n" + metric + "{listener=\"public\"} ";
+    const std::string line = "\n" + metric + "{listener=\"public\"" + labels + "} ";
     const std::size_t at = all.find(line);
     return at == std::string::npos ? -1 : std::stoi(all.substr(at + line.size()));
   }
-  [[nodiscard]] int refused() const { return number("sallyport_connections_refused_total"); }
+  [[nodiscard]] int refused(const std::string& reason = "full") const {
+    return number("sallyport_connections_refused_total", ",reason=\"" + reason + "\"");
+  }
 };
 
 struct ListenerTest : testing::Test, Bench {
@@ -350,7 +352,8 @@ int leave_some_for_upstreams() {
     ::pause();
     ::_exit(0);
   }
-  bench.run_until([&] { return bench.refused() > 0 && bench.refused() + static_cast<int>(bench.seen.peers.size()) == 60; });
+  bench.run_until(
+      [&] { return bench.refused("descriptors") > 0 && bench.refused("descriptors") + static_cast<int>(bench.seen.peers.size()) == 60; });
   const std::vector<int> left = take_all_descriptors();
   ::kill(clients, SIGKILL);
   ::waitpid(clients, nullptr, 0);

@@ -96,7 +96,7 @@ TEST(WorkerMetrics, ExposesWhatEachCallCounts) {
   metrics.connection_opened("public");
   metrics.connection_opened("public");
   metrics.connection_closed("public");
-  metrics.connection_refused("public");
+  metrics.connection_refused("public", "full");
   metrics.handshake_failed("public");
   metrics.malformed_request("bad_host");
   metrics.token_cache_hits = 5;
@@ -110,7 +110,7 @@ TEST(WorkerMetrics, ExposesWhatEachCallCounts) {
   for (const std::string_view line :
        {"sallyport_upstream_duration_seconds_count{upstream=\"web\"} 1",
         "sallyport_auth_decisions_total{route=\"orders\",method=\"jwt\",result=\"refused\",reason=\"expired\"} 2",
-        "sallyport_connections{listener=\"public\"} 1", "sallyport_connections_refused_total{listener=\"public\"} 1",
+        "sallyport_connections{listener=\"public\"} 1", "sallyport_connections_refused_total{listener=\"public\",reason=\"full\"} 1",
         "sallyport_tls_handshake_failures_total{listener=\"public\"} 1", "sallyport_malformed_requests_total{fault=\"bad_host\"} 1",
         "sallyport_token_cache_hits_total 5", "sallyport_token_cache_misses_total 2", "sallyport_token_cache_entries 1",
         "sallyport_log_lines_lost_total 7", "sallyport_certificate_expiry_timestamp_seconds{name=\"localhost\"} 1800000000",
@@ -236,7 +236,7 @@ void one_of_each(WorkerMetrics& metrics) {
   metrics.decision(kLong, "jwt", "refused", "a reason that is long enough to need memory of its own");
   metrics.connection_opened(kLong);
   metrics.connection_closed(kLong);
-  metrics.connection_refused(kLong);
+  metrics.connection_refused(kLong, "full");
   metrics.handshake_failed(kLong);
   metrics.malformed_request(kLong);
   metrics.store_command(kLong, "ok");
