@@ -162,6 +162,17 @@ constexpr Key kKeys[] = {
     {"policies[].version"},
     {"policies[].routes"},
     {"policies[].routes[].name"},
+    {"rate_limits"},
+    {"rate_limits[].by"},
+    {"rate_limits[].requests"},
+    {"rate_limits[].per"},
+    {"rate_limits[].burst"},
+    {"rate_limits[].exact"},
+
+    {"overload"},
+    {"overload.memory"},
+    {"overload.requests"},
+
     {"policies[].routes[].match"},
     {"policies[].routes[].match.host"},
     {"policies[].routes[].match.path"},
@@ -201,6 +212,30 @@ constexpr Key kKeys[] = {
 };
 
 // Values that DESIGN knows and this version does not serve: each would promise more than is kept.
+    {"policies[].routes[].rate_limits"},
+    {"policies[].routes[].rate_limits[].by"},
+    {"policies[].routes[].rate_limits[].requests"},
+    {"policies[].routes[].rate_limits[].per"},
+    {"policies[].routes[].rate_limits[].burst"},
+    {"policies[].routes[].rate_limits[].exact"},
+    {"policies[].routes[].allow"},
+    {"policies[].routes[].deny"},
+    {"policies[].routes[].cors"},
+    {"policies[].routes[].cors.allowed_origins"},
+    {"policies[].routes[].cors.allowed_methods"},
+    {"policies[].routes[].cors.allowed_headers"},
+    {"policies[].routes[].cors.exposed_headers"},
+    {"policies[].routes[].cors.allow_credentials"},
+    {"policies[].routes[].cors.max_age"},
+    {"policies[].routes[].security_headers"},
+    {"policies[].routes[].request_headers"},
+    {"policies[].routes[].request_headers.add"},
+    {"policies[].routes[].request_headers.set"},
+    {"policies[].routes[].request_headers.remove"},
+    {"policies[].routes[].response_headers"},
+    {"policies[].routes[].response_headers.add"},
+    {"policies[].routes[].response_headers.set"},
+    {"policies[].routes[].response_headers.remove"},
 struct LaterValue {
   std::string_view path;
   std::string_view value;

@@ -189,6 +189,8 @@ void read_top(Loading& loading, const Node& root) {
   if (const Node* node = top.find("shutdown")) read_shutdown(loading, *node);
   if (const Node* node = top.find("reload")) read_reload(loading, *node);
   if (const Node* node = top.find("watchdog")) read_watchdog(loading, *node);
+  if (const Node* node = top.find("rate_limits")) read_rate_limits(loading, *node);
+  if (const Node* node = top.find("overload")) read_overload(loading, *node);
   if (const Node* node = top.require("policies", "a list of policy files or patterns like policies/*.yaml")) read_policies(loading, *node);
   complete_routes(loading);
   check_store_suffices(loading, root.at);
@@ -257,6 +259,7 @@ pipeline::SnapshotPtr compile(Loading& loading) {
       .edge = loading.edge,
       .our_cookies = our_cookies(loading),
       .revocation_times = times,
+      .every_request = rules_of_every_request(loading),
   });
 }
 

@@ -372,6 +372,7 @@ void read_route(Loading& loading, const Node& node) {
   read_requirements(reading);
   read_identity(reading);
   read_switches(reading);
+  read_route_rules(loading, reader, reading.access == Access::public_, reading.route);
   read_upstream_name(reading);
   if (reading.access) reading.route.policy.access = *reading.access;
   reading.route.outbound.is_public = reading.access == Access::public_;
@@ -449,6 +450,7 @@ std::vector<std::string> our_cookies(const Loading& loading) {
 
 void complete_routes(Loading& loading) {
   const authenticate::CredentialPlan every = plan_of_every_kind(loading);
+  check_header_rules(loading);
   for (std::size_t i = 0; i < loading.routes.size(); ++i) {
     pipeline::Route& route = loading.routes[i];
     plan_removal(loading, route.outbound);

@@ -57,6 +57,12 @@ struct PendingRoute {
   bool takes_every_kind = false;  // it has no `credentials`
 };
 
+// A field that a header rule of some route is about.
+struct HeaderRule {
+  Place at;
+  std::string name;
+};
+
 struct Loading {
   explicit Loading(Environment resolve) : environment(resolve) {}
 
@@ -69,6 +75,8 @@ struct Loading {
   std::vector<KnownEndpoint> endpoints;
   std::vector<KnownServer> servers;
   std::vector<KnownCookie> cookies;
+  std::vector<authorize::RateLimit> limits_of_every_route;
+  std::vector<HeaderRule> header_rules;
   std::vector<pipeline::Route> routes;
   std::vector<PendingRoute> pending;    // of each route
   std::vector<Place> wanting_somebody;  // where routes, faulty ones included, say that they want any identity
@@ -93,7 +101,15 @@ void read_store(Loading& loading, const Node& node);
 void read_tokens(Loading& loading, const Node* node);
 void read_sessions(Loading& loading, const Node* node);
 void read_revocations(Loading& loading, const Node* node);
+// Before the policies, whose routes have these limits, too.
+void read_rate_limits(Loading& loading, const Node& node);
+void read_overload(Loading& loading, const Node& node);
 void read_policies(Loading& loading, const Node& patterns);
+// What a route asks beside its policy. `route` has its name and its match.
+void read_route_rules(Loading& loading, const MapReader& reader, bool is_public, pipeline::Route& route);
+// Reports header rules about fields that carry identity on any route.
+void check_header_rules(Loading& loading);
+[[nodiscard]] pipeline::RouteRulesPtr rules_of_every_request(const Loading& loading);
 // The cookies that we set ourselves.
 [[nodiscard]] std::vector<std::string> our_cookies(const Loading& loading);
 // What only shows when every route is known: the plans of those that take every credential, and what is removed from requests.

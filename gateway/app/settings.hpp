@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/problem.hpp"
+#include "base/overload.hpp"
 #include "listen/settings.hpp"
 #include "observe/log.hpp"
 #include "pipeline/snapshot.hpp"
@@ -44,6 +45,7 @@ struct Settings {
   bool watches_files = true;                        // `reload: { watch }`
   std::chrono::milliseconds stall{1'000};           // `watchdog: { stall }`
   std::vector<FixedPart> fixed;
+  OverloadSettings overload;
   pipeline::SnapshotPtr snapshot;  // routes, policies, issuers: compiled by the loader
 };
 

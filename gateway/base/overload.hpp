@@ -59,6 +59,7 @@ class Overload {
   [[nodiscard]] std::uint64_t requests_in_flight() const noexcept { return in_flight_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t resident_bytes() const noexcept { return resident_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool is_over() const noexcept;
+  [[nodiscard]] bool is_over_memory() const noexcept { return over_memory_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr std::uint64_t kNoMark = UINT64_MAX;

@@ -107,6 +107,22 @@ std::size_t own_hops(const http::RequestHead& request) noexcept {
   return hops;
 }
 
+constexpr auto kPreflightFields =
+    std::to_array<std::string_view>({"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers",
+                                     "Access-Control-Request-Private-Network", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding",
+                                     "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"});
+
+bool is_replaced(const FieldRules& rules, std::string_view name) noexcept {
+  return std::ranges::any_of(rules.remove, [name](const std::string& removed) { return fold_alike(removed, name); }) ||
+         std::ranges::any_of(rules.set, [name](const auto& set) { return fold_alike(set.first, name); });
+}
+
+// Before what is ours, so that nothing of it can stand in front of an identity.
+void write_rules(const FieldRules& rules, HeadWriter& out) {
+  for (const auto& [name, value] : rules.set) out.field(name, value);
+  for (const auto& [name, value] : rules.add) out.field(name, value);
+}
+
 // Which of the client's fields go upstream, and how.
 class PassedFields {
  public:
@@ -118,11 +134,21 @@ class PassedFields {
         strips_cookies_((plan.is_public || !plan.forward_credentials) && !plan.our_cookies.empty()),
         traceparent_(traceparent) {}
 
+  // A preflight is sent by the browser itself, so that nothing of the page's own is in it, and nobody was asked who he is: an upstream that
+  // reads other fields (a method override, a key of its own) must not be told them by just anybody.
+  void write_preflight(HeadWriter& out) const {
+    for (const http::Field& field : request_.fields) {
+      const auto same = [&field](std::string_view name) { return equals_ignoring_case(field.name, name); };
+      if (!field.named_by_connection && std::ranges::any_of(kPreflightFields, same)) out.field(field.name, field.value);
+    }
+  }
+
   // With `websocket` without the fields of a handshake: those are written anew.
   void write(const http::WebSocketHandshake* websocket, HeadWriter& out) const {
     for (const http::Field& field : request_.fields) {
       if (field.named_by_connection || !passes(field)) continue;
       if (websocket != nullptr && field.id == http::FieldId::other && http::is_websocket_field(field.name)) continue;
+      if (plan_.fields != nullptr && is_replaced(*plan_.fields, field.name)) continue;
       if (field.id == http::FieldId::cookie && (strips_cookies_ || !plan_.refresh_cookie.empty())) {
         write_cookies(field, out);
       } else {
@@ -380,7 +406,13 @@ std::variant<OutboundRequest, ClaimRefused> OutboundRequest::build(const Permit&
   writer.field("Host", plan.fixed_host ? std::string_view(*plan.fixed_host) : request.host);
 
   // Theirs first, then ours: nothing that comes after can touch what we say.
-  PassedFields(plan, owned, request, context.traceparent).write(context.websocket, writer);
+  const PassedFields passed(plan, owned, request, context.traceparent);
+  if (context.is_preflight) {
+    passed.write_preflight(writer);
+  } else {
+    passed.write(context.websocket, writer);
+  }
+  if (plan.fields != nullptr) write_rules(*plan.fields, writer);
   if (auto refused = write_identity(permit.identity(), plan.headers, writer)) {
     writer.discard();
     return std::move(*refused);

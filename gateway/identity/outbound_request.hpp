@@ -1,6 +1,7 @@
 // What goes to the upstream: theirs stripped, then ours set (DESIGN §3.1).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,14 @@ inline constexpr std::size_t kHopsMax = 5;
 // Whether `Via` says that the request came through gateways of this name kHopsMax times or more: 508.
 [[nodiscard]] bool is_looping(const http::RequestHead& request) noexcept;
 
+// `request_headers`, compiled: fields of ours that say nothing about who the caller is. The names are neither framing nor hop by hop nor
+// owned (OwnedNames); whoever builds the plan sees to that.
+struct FieldRules {
+  std::vector<std::string> remove;  // with their aliases
+  std::vector<std::pair<std::string, std::string>> set;  // instead of the client's, aliases included
+  std::vector<std::pair<std::string, std::string>> add;  // beside the client's
+};
+
 // Compiled per route at load: how requests of this route are written for its upstream. Credentials that go upstream or not:
 //   public route         Authorization and token headers pass (nobody here read them); our cookies are removed
 //   otherwise            a Bearer Authorization, token headers and our cookies are removed; another scheme (Basic) passes
@@ -50,6 +59,7 @@ struct OutboundPlan {
   std::vector<std::string> credential_headers;  // names of token_from headers other than Authorization; their aliases go with them
   std::vector<std::string> our_cookies;         // names of our cookies and of token_from cookies
   std::string refresh_cookie;                   // the one of our cookies that never goes upstream; empty: there is none
+  std::shared_ptr<const FieldRules> fields;     // nullptr: none
   std::string strip_prefix;                     // `rewrite: { strip_prefix }`, on segment borders; empty: none. A path without it stays
   bool is_public = false;
   std::optional<std::string> fixed_host;  // `host: server`: sent instead of the client's
@@ -64,6 +74,8 @@ struct OutboundContext {
   // The opening handshake that goes on to the upstream: its fields are written anew, and none of the client's own Sec-WebSocket-* pass.
   // nullptr: an ordinary request. Outlives the OutboundRequest.
   const http::WebSocketHandshake* websocket = nullptr;
+  // A CORS preflight that nobody answers for: only what a browser says with one passes, no credential of any kind.
+  bool is_preflight = false;
 };
 
 // A claim that may not become a header: 403, audited. A control byte (HTAB and DEL are some), more than kHeaderValueBytesMax, a comma in an

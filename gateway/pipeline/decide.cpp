@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+#include "http/client_address.hpp"
 #include "http/websocket.hpp"
 #include "pipeline/forgery.hpp"
 #include "pipeline/request_cookies.hpp"
@@ -123,6 +125,13 @@ std::optional<BadRequest> check_request(const http::RequestHead& request) {
   return std::nullopt;
 }
 
+bool is_misdirected(const http::Peer& peer, const http::RequestHead& request) noexcept {
+  if (!peer.asks_for_certificate || peer.server_name.empty()) return false;
+  std::string_view name = peer.server_name;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return !equals_ignoring_case(name, request.host_name);
+}
+
 route::RouteOutcome find_route(const Question& question) {
   const http::RequestHead& request = question.request;
   // The route comes before the credential: it says which credentials count, and an unknown path costs no cryptography.
@@ -136,6 +145,29 @@ route::RouteOutcome find_route(const Question& question) {
     }
   }
   return routed;
+}
+
+std::optional<PreflightOn> find_preflight(const Question& question) {
+  const http::RequestHead& request = question.request;
+  if (request.method != http::Method::options) return std::nullopt;
+  const std::optional<Preflight> preflight = read_preflight(request);
+  if (!preflight) return std::nullopt;
+  const route::RouteOutcome routed =
+      question.snapshot.table.find(request.host_name, http::method_of(preflight->method), preflight->method, request.target.path());
+  const auto* found = std::get_if<route::Found>(&routed);
+  if (found == nullptr) return std::nullopt;
+  const Route& route = question.snapshot.routes[found->route];
+  if (route.rules == nullptr || !route.rules->has_cors) return std::nullopt;
+  return PreflightOn{&route, found->route, *preflight};
+}
+
+std::optional<authorize::Denied> refuse_network(const Question& question, const Route& route) {
+  if (route.rules == nullptr || (route.rules->allow.empty() && route.rules->deny.empty())) return std::nullopt;
+  const http::ClientAddress client = http::client_address(question.peer, question.request);
+  const bool is_in = admits(*route.rules, client.view());
+  if (question.explanation != nullptr) question.explanation->push_back(is_in ? "network: let in" : "network: kept out");
+  if (is_in) return std::nullopt;
+  return authorize::Denied{authorize::Denied::Why::requirement_unmet, "network_refused", "the client's address is kept out", {}};
 }
 
 std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route) {
@@ -163,7 +195,8 @@ Verdict judge(const Question& question, const route::Found& found, const authent
   }
 
   // Policy is judged on every request: the caches above remember who somebody is, never what he may do.
-  const std::string_view client_address = question.peer.address;
+  const http::ClientAddress client = http::client_address(question.peer, question.request);
+  const std::string_view client_address = client.view();
   authorize::Decision decision =
       authorize::Authorizer::decide(found.route, route.policy, outcome, found.parameters, client_address, question.now);
   if (explanation != nullptr) {
@@ -188,6 +221,10 @@ Task<Verdict> decide(const Question& question) {
   const auto* found = std::get_if<route::Found>(&routed);
   if (found == nullptr) co_return not_routed(std::move(routed));
   const Route& route = question.snapshot.routes[found->route];
+  if (std::optional<authorize::Denied> denied = refuse_network(question, route)) {
+    if (question.explanation != nullptr) question.explanation->push_back("decision: refused, network_refused");
+    co_return DeniedOn{&route, std::move(*denied), nullptr};
+  }
   std::optional<authenticate::Authentication> who = try_authenticate(question, route);
   if (!who) {
     authenticate::Authentication asked =

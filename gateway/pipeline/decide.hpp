@@ -12,6 +12,7 @@
 #include "authenticate/authenticator.hpp"
 #include "base/task.hpp"
 #include "http/exchange.hpp"
+#include "pipeline/cors.hpp"
 #include "pipeline/snapshot.hpp"
 
 namespace sallyport::pipeline {
@@ -49,9 +50,25 @@ struct Question {
 // Before everything, because it holds on every route and below /.gateway.
 [[nodiscard]] std::optional<BadRequest> check_request(const http::RequestHead& request);
 
+// Whether a request on a connection where client certificates matter is for another host than the TLS handshake named (RFC 9110 §15.5.20).
+// A client that named none there may say which it means.
+[[nodiscard]] bool is_misdirected(const http::Peer& peer, const http::RequestHead& request) noexcept;
+
 // Step 1: which route.
 [[nodiscard]] route::RouteOutcome find_route(const Question& question);
 [[nodiscard]] Verdict not_routed(route::RouteOutcome missed);
+
+// Before step 1: the route that a CORS preflight asks about, which is the one that its real request would take; nullopt where that has no
+// `cors`, and for every other request.
+struct PreflightOn {
+  const Route* route = nullptr;
+  std::size_t index = 0;
+  Preflight preflight;
+};
+[[nodiscard]] std::optional<PreflightOn> find_preflight(const Question& question);
+
+// Before step 2: an address that the route's `allow` and `deny` keep out (403, reason "network_refused").
+[[nodiscard]] std::optional<authorize::Denied> refuse_network(const Question& question, const Route& route);
 
 // Step 2: who, from memory. nullopt: the store must be asked, by Authenticator::ask() with the route's plan.
 [[nodiscard]] std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route);

@@ -4,6 +4,9 @@
 #include <optional>
 #include <utility>
 
+#include "http/client_address.hpp"
+#include "pipeline/response_rules.hpp"
+
 namespace sallyport::pipeline {
 namespace {
 
@@ -49,19 +52,30 @@ Pipeline::Pipeline(const Surroundings& surroundings)
       tunnels_(surroundings.tunnels),
       refresher_(surroundings.token_pairs, log_),
       own_endpoints_({surroundings.authenticator, surroundings.session_issuer, surroundings.token_pairs, surroundings.revoker, refresher_,
-                      log_, surroundings.clock}) {
+                      log_, surroundings.clock}),
+      metrics_(surroundings.metrics),
+      rate_limits_(surroundings.rate_limiter, surroundings.store, surroundings.metrics),
+      overload_(surroundings.overload) {
   spare_buffers_.reserve(kSpareBuffersMax);
 }
 
 RequestRecord Pipeline::new_record(const http::Exchange& exchange) {
-  return RequestRecord(observe::RequestId(ids_), observe::TraceContext(incoming_traceparent(exchange), ids_));
+  const std::string_view forwarded = http::forwarded_request_id(exchange.peer(), exchange.request()).value_or(std::string_view{});
+  return RequestRecord(observe::RequestId(ids_, forwarded), observe::TraceContext(incoming_traceparent(exchange), ids_));
 }
 
 Task<void> Pipeline::handle(http::Exchange& exchange) {
   // One road from here to the end, whatever a reload does meanwhile (invariant 5).
   const std::shared_ptr<const Road> road = road_;
   RequestRecord record = new_record(exchange);
-  co_await travel(exchange, *road, record);
+  // Before anything is done for it: what is under way shall end, and that takes what there is.
+  std::optional<Overload::Entry> entry;
+  if (overload_ != nullptr) entry.emplace(*overload_);
+  if (entry && entry->refused()) {
+    co_await refuse_overload(exchange, *entry->refused(), record);
+  } else {
+    co_await travel(exchange, *road, record);
+  }
   // Every request ends here, however it ended.
   log_.finished(record, exchange);
 }
@@ -89,8 +103,23 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     co_return;
   }
 
+  // Before routing: another name than that of the TLS handshake would be served with a certificate that was shown to somebody else.
+  if (is_misdirected(exchange.peer(), request)) {
+    const Answer refusal = answer_for_misdirected();
+    record.decision = "refused";
+    record.reason = refusal.reason;
+    log_.decided(record, exchange);
+    co_await answer(exchange, refusal, record);
+    co_return;
+  }
+
   // Before routing: no route, `/**` included, may ever reach an upstream with our own prefix.
   if (is_own_endpoint(request.target.path())) {
+    record.rules = road.snapshot->every_request.get();
+    if (record.rules != nullptr) {
+      const bool passes = co_await pass_limits(exchange, LimitStage::before, nullptr, kNoCookies, record);
+      if (!passes) co_return;
+    }
     co_await own_endpoint(exchange, road, record);
     co_return;
   }
@@ -102,14 +131,30 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     co_return;
   }
   Question question{request, exchange.peer(), *road.snapshot, authenticator_, clock_.wall_now()};
+  // By the method that it asks about: OPTIONS itself is nobody's wish, and browsers send no credential along.
+  if (const std::optional<PreflightOn> preflight = find_preflight(question)) {
+    co_await serve_preflight(exchange, road, *preflight, record);
+    co_return;
+  }
   const route::RouteOutcome routed = find_route(question);
   const auto* found = std::get_if<route::Found>(&routed);
   if (found == nullptr) {
+    record.rules = road.snapshot->every_request.get();
+    if (record.rules != nullptr) {
+      const bool passes = co_await pass_limits(exchange, LimitStage::before, nullptr, kNoCookies, record);
+      if (!passes) co_return;
+    }
     const Verdict verdict = not_routed(routed);
     co_await refuse_verdict(exchange, verdict, kNoCookies, record);
     co_return;
   }
   const Route& route = road.snapshot->routes[found->route];
+
+  // Before anybody's credential is looked at: who may not come at all, or comes too often, costs no cryptography.
+  if (route.rules != nullptr) {
+    const bool passes = co_await pass_gate(exchange, question, route, record);
+    if (!passes) co_return;
+  }
 
   // From memory wherever it knows; the store is asked about cold sessions only.
   std::optional<authenticate::Authentication> who = try_authenticate(question, route);
@@ -135,8 +180,21 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     }
   }
 
+  // Before judging: a caller's requests count whatever he may do. Nobody's do when his credential was refused: that is another count.
+  const auto* verified = std::get_if<identity::IdentityPtr>(&who->outcome);
+  if (route.rules != nullptr && (verified != nullptr || std::holds_alternative<identity::NotPresented>(who->outcome))) {
+    const identity::VerifiedIdentity* caller = verified != nullptr ? verified->get() : nullptr;
+    const bool passes = co_await pass_limits(exchange, LimitStage::identified, caller, cookies, record);
+    if (!passes) co_return;
+  }
+
   Verdict verdict = judge(question, *found, *who);
   if (auto* allowed = std::get_if<Allowed>(&verdict)) {
+    // Last: a route's own measure is for those who may use it, so that nobody else can use it up.
+    if (route.rules != nullptr) {
+      const bool passes = co_await pass_limits(exchange, LimitStage::admitted, nullptr, cookies, record);
+      if (!passes) co_return;
+    }
     const Admitted admitted{std::move(*allowed), std::move(cookies)};
     co_await forward(exchange, road, admitted, record);
     co_return;
@@ -162,7 +220,85 @@ Task<void> Pipeline::refuse_verdict(http::Exchange& exchange, const Verdict& ver
   }
   refusal.add_cookies(cookies);
   log_.decided(record, exchange);
+  if (refusal.status == 401) co_await count_failure(exchange, record);
   co_await answer(exchange, refusal, record);
+}
+
+Task<void> Pipeline::refuse_overload(http::Exchange& exchange, Overload::Reason reason, RequestRecord& record) {
+  const Answer refusal = answer_for_overload();
+  record.decision = "refused";
+  record.reason = refusal.reason;
+  record.detail = Overload::name(reason);
+  metrics_.overload_refused(Overload::name(reason));
+  co_await answer(exchange, refusal, record);
+}
+
+Task<bool> Pipeline::pass_gate(http::Exchange& exchange, const Question& question, const Route& route, RequestRecord& record) {
+  record.rules = route.rules.get();
+  record.route = route.name;
+  if (std::optional<authorize::Denied> denied = refuse_network(question, route)) {
+    const Verdict verdict = DeniedOn{&route, std::move(*denied), nullptr};
+    co_await refuse_verdict(exchange, verdict, kNoCookies, record);
+    co_return false;
+  }
+  const bool passes = co_await pass_limits(exchange, LimitStage::before, nullptr, kNoCookies, record);
+  co_return passes;
+}
+
+Task<bool> Pipeline::pass_limits(http::Exchange& exchange, LimitStage stage, const identity::VerifiedIdentity* identity,
+                                 const std::vector<std::string>& cookies, RequestRecord& record) {
+  const std::vector<authorize::RateLimit>& limits = record.rules->limits;
+  if (limits.empty()) co_return true;
+  const http::ClientAddress client = http::client_address(exchange.peer(), exchange.request());
+  const MonotonicTime now = exchange.started_at();
+  std::optional<Answer> refusal;
+  if (rate_limits_.has_exact(limits, stage)) {
+    refusal = co_await rate_limits_.check_exactly(limits, stage, client.view(), identity, now, record);
+  } else {
+    refusal = rate_limits_.check(limits, stage, client.view(), identity, now, record);
+  }
+  if (!refusal) co_return true;
+  record.decision = "refused";
+  record.reason = refusal->reason;
+  refusal->add_cookies(cookies);
+  log_.decided_often(record, exchange);
+  co_await answer(exchange, *refusal, record);
+  co_return false;
+}
+
+Task<void> Pipeline::serve_preflight(http::Exchange& exchange, const Road& road, const PreflightOn& preflight, RequestRecord& record) {
+  const Question question{exchange.request(), exchange.peer(), *road.snapshot, authenticator_, clock_.wall_now()};
+  const Route& route = *preflight.route;
+  record.is_preflight = true;
+  const bool passes = co_await pass_gate(exchange, question, route, record);
+  if (!passes) co_return;
+  const CorsPolicy& policy = route.rules->cors;
+  if (!policy.passes) {
+    const Answer own = answer_preflight(policy, preflight.preflight, exchange.request());
+    metrics_.preflight(route.name, own.status == 204 ? "allowed" : "refused");
+    record.decision = own.status == 204 ? "none" : "refused";
+    record.reason = own.reason;
+    co_await answer(exchange, own, record);
+    co_return;
+  }
+  // The upstream answers. As nobody: no credential was looked at, and none goes along.
+  metrics_.preflight(route.name, "passed");
+  const authorize::RoutePolicy for_anybody{.access = authorize::Access::public_, .require = std::nullopt};
+  const std::vector<http::PathParameter> no_parameters;
+  const identity::AuthOutcome nobody = identity::NotPresented{};
+  authorize::Decision decision =
+      authorize::Authorizer::decide(preflight.index, for_anybody, nobody, no_parameters, http::client_address(exchange.peer(), exchange.request()).view(), question.now);
+  const Admitted admitted{Allowed{&route, std::get<identity::Permit>(std::move(decision))}, {}};
+  co_await forward(exchange, road, admitted, record);
+}
+
+Task<void> Pipeline::count_failure(const http::Exchange& exchange, const RequestRecord& record) {
+  if (record.rules == nullptr || record.rules->limits.empty()) co_return;
+  const http::ClientAddress client = http::client_address(exchange.peer(), exchange.request());
+  rate_limits_.authentication_failed(record.rules->limits, client.view(), exchange.started_at());
+  if (rate_limits_.has_exact(record.rules->limits, LimitStage::before)) {
+    co_await rate_limits_.share_failure(record.rules->limits, client.view());
+  }
 }
 
 Task<void> Pipeline::refuse_admitted(http::Exchange& exchange, Answer& refusal, const Admitted& admitted, RequestRecord& record) {
@@ -206,12 +342,14 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
 
   // Strip theirs, set ours: only now, because only a permit makes an outbound request (invariant 1).
   HeadBuffer head(spare_buffers_);
+  const http::ClientAddress client = http::client_address(exchange.peer(), request);
   const identity::OutboundContext context{
-      .client_address = exchange.peer().address,
+      .client_address = client.view(),
       .scheme = exchange.peer().is_tls ? std::string_view("https") : std::string_view("http"),
       .request_id = record.id.view(),
       .traceparent = record.trace.traceparent(),
       .websocket = websocket ? &*websocket : nullptr,
+      .is_preflight = record.is_preflight,
   };
   const auto built =
       identity::OutboundRequest::build(allowed.permit, route.outbound, road.snapshot->owned_names, request, context, head.bytes());
@@ -235,6 +373,11 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     add.push_back({"Cache-Control", "no-store"});
   }
 
+  // What the upstream says of these things gives way: it knows neither the limits nor, with `cors`, who may read the answer.
+  std::optional<RuleFields> rule_fields;
+  if (record.rules != nullptr) rule_fields.emplace(record, exchange);
+  if (rule_fields) rule_fields->append_to(add);
+
   // Long answers end with their caller's session or token. Not those that sign in: they end the caller's old session themselves.
   upstream::Interruption interruption;
   std::optional<LiveExchanges::Entry> live;
@@ -244,6 +387,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
   const upstream::AnswerPolicy policy{.request_id = record.id.view(),
                                       .add = add,
                                       .our_cookies = road.snapshot->our_cookies,
+                                      .rules = record.rules != nullptr ? &record.rules->answers : nullptr,
                                       .interceptor = establisher.get(),
                                       .interruption = live ? &interruption : nullptr,
                                       .tunnels = &tunnels_,
@@ -256,6 +400,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     const AuditEvent event{.name = "establish_ignored", .level = observe::Level::warning, .detail = "the route establishes nothing"};
     log_.event(event, record, exchange);
   }
+  // A sign-in that failed is told by the service itself.
+  if (result.status == upstream::ForwardStatus::answered && result.upstream_status == 401) co_await count_failure(exchange, record);
   // Only what the upstream did not begin is ours to answer.
   std::optional<Answer> instead = conclude(exchange, result, establisher.get(), record);
   if (instead) {
@@ -309,12 +455,18 @@ Task<void> Pipeline::own_endpoint(http::Exchange& exchange, const Road& road, Re
     exchange.abort();
     co_return;
   }
+  if (own->status == 401) co_await count_failure(exchange, record);
   co_await answer(exchange, *own, record);
 }
 
 Task<void> Pipeline::answer(http::Exchange& exchange, const Answer& answer, RequestRecord& record) {
-  const int status = co_await send(exchange, answer, record.id.view());
-  record.status = status;
+  if (record.rules == nullptr) {
+    record.status = co_await send(exchange, answer, record.id.view());
+    co_return;
+  }
+  const RuleFields rule_fields(record, exchange);
+  const Answer completed = rule_fields.complete(answer);
+  record.status = co_await send(exchange, completed, record.id.view());
 }
 
 }  // namespace sallyport::pipeline

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "authenticate/authenticator.hpp"
+#include "base/overload.hpp"
 #include "http/exchange.hpp"
 #include "http/tunnel.hpp"
 #include "issue/revoker.hpp"
@@ -16,6 +17,7 @@
 #include "pipeline/establisher.hpp"
 #include "pipeline/live_exchanges.hpp"
 #include "pipeline/own_endpoints.hpp"
+#include "pipeline/rate_limits.hpp"
 #include "pipeline/refresher.hpp"
 #include "pipeline/request_log.hpp"
 #include "pipeline/respond.hpp"
@@ -44,6 +46,9 @@ class Pipeline final : public http::RequestHandler {
     observe::WorkerLog& audit_log;
     const Clock& clock;
     http::Tunnels& tunnels;
+    authorize::RateLimiter* rate_limiter = nullptr;  // of the process; nullptr: requests of limited routes get 503
+    store::Store* store = nullptr;                   // for exact rate limits
+    Overload* overload = nullptr;                    // of the process; nullptr: no request is one too many
   };
   explicit Pipeline(const Surroundings& surroundings);
 
@@ -63,6 +68,15 @@ class Pipeline final : public http::RequestHandler {
   [[nodiscard]] RequestRecord new_record(const http::Exchange& exchange);
   [[nodiscard]] Task<void> travel(http::Exchange& exchange, const Road& road, RequestRecord& record);
   [[nodiscard]] Task<void> own_endpoint(http::Exchange& exchange, const Road& road, RequestRecord& record);
+  [[nodiscard]] Task<void> refuse_overload(http::Exchange& exchange, Overload::Reason reason, RequestRecord& record);
+  // What a route's rules say before anybody is asked who he is. False: the request is answered.
+  [[nodiscard]] Task<bool> pass_gate(http::Exchange& exchange, const Question& question, const Route& route, RequestRecord& record);
+  // Whether the rate limits of that stage let the request pass; else it is answered.
+  [[nodiscard]] Task<bool> pass_limits(http::Exchange& exchange, LimitStage stage, const identity::VerifiedIdentity* identity,
+                                       const std::vector<std::string>& cookies, RequestRecord& record);
+  [[nodiscard]] Task<void> serve_preflight(http::Exchange& exchange, const Road& road, const PreflightOn& preflight, RequestRecord& record);
+  // An answer 401 is on its way.
+  [[nodiscard]] Task<void> count_failure(const http::Exchange& exchange, const RequestRecord& record);
   [[nodiscard]] Task<void> refuse_verdict(http::Exchange& exchange, const Verdict& verdict, const std::vector<std::string>& cookies,
                                           RequestRecord& record);
   // Whom policy let in, and who goes no further all the same: the cookies of his refresh go along.
@@ -86,6 +100,9 @@ class Pipeline final : public http::RequestHandler {
   Refresher refresher_;
   OwnEndpoints own_endpoints_;
   observe::IdGenerator ids_;
+  observe::WorkerMetrics& metrics_;
+  RateLimits rate_limits_;
+  Overload* overload_;
   std::shared_ptr<const Road> road_;
   std::vector<ByteBuffer> spare_buffers_;
 };

@@ -2,6 +2,7 @@
 
 #include "base/secret.hpp"
 #include "base/text.hpp"
+#include "http/client_address.hpp"
 
 namespace sallyport::pipeline {
 
@@ -28,11 +29,12 @@ std::string_view method_label(http::Method method) noexcept {
 
 void RequestLog::common_fields(const RequestRecord& record, const http::Exchange& exchange) {
   const http::RequestHead& request = exchange.request();
+  const http::ClientAddress client = http::client_address(exchange.peer(), request);
   line_.text("request_id", record.id.view())
       .text("trace_id", record.trace.trace_id())
       .text("listener", exchange.peer().listener)
       .text("route", record.route)
-      .text("client_ip", exchange.peer().address)
+      .text("client_ip", client.view())
       .text("method", request.method_text)
       .text("host", request.host_name)
       .text("path", request.target.path());  // without the query: it may hold anything
@@ -64,7 +66,26 @@ void RequestLog::finished(const RequestRecord& record, const http::Exchange& exc
 
 void RequestLog::decided(const RequestRecord& record, const http::Exchange& exchange) {
   metrics_.decision(record.route, record.auth_method, record.decision, record.reason);
+  if (!audit_.is_off()) write_decision(record, exchange, 0);
+}
+
+void RequestLog::decided_often(const RequestRecord& record, const http::Exchange& exchange) {
+  metrics_.decision(record.route, record.auth_method, record.decision, record.reason);
   if (audit_.is_off()) return;
+  const MonotonicTime now = clock_.monotonic_now();
+  if (now - often_since_ >= std::chrono::seconds(1)) {
+    often_since_ = now;
+    often_written_ = 0;
+  }
+  if (often_written_ == kOftenPerSecond) {
+    ++often_unwritten_;
+    return;
+  }
+  ++often_written_;
+  write_decision(record, exchange, std::exchange(often_unwritten_, 0));
+}
+
+void RequestLog::write_decision(const RequestRecord& record, const http::Exchange& exchange, std::uint64_t unwritten) {
   line_.begin(clock_.wall_now(), record.decision == "allowed" ? observe::Level::info : observe::Level::warning, "decision");
   common_fields(record, exchange);
   line_.text("auth_method", record.auth_method);
@@ -72,6 +93,7 @@ void RequestLog::decided(const RequestRecord& record, const http::Exchange& exch
     line_.text("issuer", record.identity->facts().issuer_name).text("subject_hash", subject_hash(record.identity->facts().subject));
   }
   line_.text("decision", record.decision).text("reason", record.reason).text("detail", record.detail);
+  if (unwritten != 0) line_.number("unwritten", static_cast<std::int64_t>(unwritten));
   audit_.add(line_.end());
 }
 

@@ -10,6 +10,7 @@
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "observe/trace_context.hpp"
+#include "pipeline/route_rules.hpp"
 
 namespace sallyport::pipeline {
 
@@ -29,6 +30,9 @@ struct RequestRecord {
   std::string detail;         // why, for a person; never of a token's content. Owned: what said it ends before the line is written
   std::string_view auth_method = "none";
   identity::IdentityPtr identity;
+  const RouteRules* rules = nullptr;      // of its route, or of every request where no route matched; nullptr: there are none
+  std::optional<authorize::Quota> quota;  // the tightest of the rate limits that were asked
+  bool is_preflight = false;              // of CORS: nobody is known, and nobody's credential passes
 };
 
 // Something that the gateway did to a session, a token family or a subject, beside deciding about a request. Handles open nothing.
@@ -52,17 +56,25 @@ class RequestLog {
   void finished(const RequestRecord& record, const http::Exchange& exchange);
   // A decision about a caller: every refusal, and every identity that was let in.
   void decided(const RequestRecord& record, const http::Exchange& exchange);
+  // The same for decisions that a flood makes by the thousand: at most kOftenPerSecond of them are written in a second; the next line that is
+  // says how many were not.
+  void decided_often(const RequestRecord& record, const http::Exchange& exchange);
   void event(const AuditEvent& event, const RequestRecord& record, const http::Exchange& exchange);
   void malformed(http::RequestFault fault) { metrics_.malformed_request(http::name(fault)); }
 
  private:
+  static constexpr std::uint64_t kOftenPerSecond = 20;
   void common_fields(const RequestRecord& record, const http::Exchange& exchange);
+  void write_decision(const RequestRecord& record, const http::Exchange& exchange, std::uint64_t unwritten);
 
   observe::WorkerLog& access_;
   observe::WorkerLog& audit_;
   observe::WorkerMetrics& metrics_;
   const Clock& clock_;
   observe::LogLine line_;
+  MonotonicTime often_since_{};   // the second that is counted
+  std::uint64_t often_written_ = 0;
+  std::uint64_t often_unwritten_ = 0;
 };
 
 // The first 16 hex digits of the subject's SHA-256: tells callers apart in a log without naming them.

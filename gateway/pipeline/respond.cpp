@@ -129,6 +129,10 @@ Answer answer_for_refused_claim() { return make(403, "claim_refused", "The calle
 
 Answer answer_for_loop() { return make(508, "loop", "The request came back to the gateway that sent it."); }
 
+Answer answer_for_misdirected() {
+  return make(421, "misdirected", "This connection was opened for another host.");
+}
+
 Answer answer_for_unknown_endpoint() { return make(404, "no_endpoint", "There is nothing at this address."); }
 
 Answer answer_for_wrong_endpoint_method(std::string_view allow) {
@@ -161,6 +165,23 @@ Answer answer_for_foreign_logout() {
 }
 
 Answer answer_for_bad_query() { return make(400, "bad_query", "The query is not one that this resource knows."); }
+
+Answer answer_for_rate_limit(std::uint64_t retry_after_seconds) {
+  Answer answer = make(429, "rate_limited", "Too many requests. Try again later.");
+  answer.fields.emplace_back("Retry-After", std::to_string(retry_after_seconds));
+  return answer;
+}
+
+Answer answer_for_refused_preflight(std::string_view reason) {
+  return make(403, reason, "This resource is not for pages of that origin, or not in that way.");
+}
+
+Answer answer_for_overload() {
+  Answer answer = make(503, "overloaded", "There is too much to do now. Try again.");
+  answer.fields.emplace_back("Retry-After", "1");
+  answer.close = true;
+  return answer;
+}
 
 Answer json_answer(std::string document) {
   Answer answer;

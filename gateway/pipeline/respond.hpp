@@ -38,6 +38,7 @@ struct Answer {
 [[nodiscard]] Answer answer_for_two_credentials();
 [[nodiscard]] Answer answer_for_refused_claim();
 [[nodiscard]] Answer answer_for_loop();
+[[nodiscard]] Answer answer_for_misdirected();  // 421
 [[nodiscard]] Answer answer_for_unknown_endpoint();
 [[nodiscard]] Answer answer_for_wrong_endpoint_method(std::string_view allow);
 // A handshake that is none: 400, or 426 for another version of the protocol.
@@ -49,6 +50,9 @@ struct Answer {
 // The caller's credential was issued elsewhere and can be ended there only: 409.
 [[nodiscard]] Answer answer_for_foreign_logout();
 [[nodiscard]] Answer answer_for_bad_query();  // 400
+[[nodiscard]] Answer answer_for_rate_limit(std::uint64_t retry_after_seconds);        // 429
+[[nodiscard]] Answer answer_for_refused_preflight(std::string_view reason);           // 403
+[[nodiscard]] Answer answer_for_overload();                                           // 503, and the connection closes
 
 // A document of ours with 200.
 [[nodiscard]] Answer json_answer(std::string document);

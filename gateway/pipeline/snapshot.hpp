@@ -15,6 +15,7 @@
 #include "identity/owned_names.hpp"
 #include "issue/edge_keys.hpp"
 #include "issue/revoker.hpp"
+#include "pipeline/route_rules.hpp"
 #include "route/route_table.hpp"
 
 namespace sallyport::pipeline {
@@ -36,6 +37,7 @@ struct Route {
   identity::OutboundPlan outbound;
   authorize::CsrfPolicy csrf;
   Establish establish = Establish::nothing;
+  RouteRulesPtr rules;                     // nullptr: none
   std::optional<WebSocketPlan> websocket;  // nullopt: `Upgrade` is removed, and the request is an ordinary one
   std::size_t upstream = 0;  // index into the worker's upstreams, in the order of the configuration
 };
@@ -51,6 +53,7 @@ struct Snapshot {
   issue::EdgeKeysPtr edge;                      // null without `tokens`
   std::vector<std::string> our_cookies;         // that we set: session, access, refresh; an upstream may not set them
   issue::RevocationTimes revocation_times;
+  RouteRulesPtr every_request = {};  // the rate limits of every route, for what belongs to none: our own endpoints and addresses without a route
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -23,6 +23,22 @@ using Digest = Sha256;
 // nullopt unless exactly that.
 [[nodiscard]] std::optional<Digest> digest_of_handle(std::string_view handle);
 
+// A shared token bucket (GCRA).
+struct RateQuestion {
+  Digest bucket{};
+  std::chrono::microseconds interval{};   // of one token; > 0
+  std::chrono::microseconds fill_time{};  // from empty to full; at least `interval`
+  enum class Kind : unsigned char {
+    take,    // a token when there is one
+    look,    // none
+    charge,  // one whether there is one or not
+  } kind = Kind::take;
+};
+struct RateAnswer {
+  bool allowed = false;              // there was a token
+  std::chrono::microseconds owed{};  // until the bucket is full again
+};
+
 struct NewSession {
   Digest key{};
   std::string subject;

@@ -178,9 +178,25 @@ end
 return {KEYS[1], stands}
 )lua"};
 
+// KEYS[1]: a token bucket: when it will be full again, in microseconds; gone when it is. ARGV: microseconds of a token and of the whole
+// bucket, take, look or charge. Answers 1 when there was a token, else 0, and what is missing now.
+inline constexpr RedisScript kLimitRate{"limit_rate", R"lua(
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local interval, fill = tonumber(ARGV[1]), tonumber(ARGV[2])
+local full_at = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
+local owed = math.min(math.max(full_at - now, 0), fill)
+local allowed = (fill - owed >= interval) and 1 or 0
+if ARGV[3] == 'charge' or (ARGV[3] == 'take' and allowed == 1) then
+  owed = math.min(owed + interval, fill)
+  redis.call('SET', KEYS[1], string.format('%.0f', now + owed), 'PX', string.format('%.0f', math.ceil(owed / 1000) + 1))
+end
+return {KEYS[1], allowed, owed}
+)lua"};
+
 inline constexpr std::array kAll{&kFindSession, &kFindForeignSession, &kCreateSession, &kTouchSession, &kEndSession, &kIndexAdd,
                                  &kIndexList,   &kIndexRemove,        &kCreateFamily,  &kRotateFamily, &kEndFamily,  &kRevoke,
-                                 &kAgree};
+                                 &kAgree,       &kLimitRate};
 
 }  // namespace redis_scripts
 }  // namespace sallyport::store

@@ -354,6 +354,31 @@ Task<Result<void>> revoke_in(Client client, Revocation revocation) {
   co_return Result<void>();
 }
 
+std::string_view word(RateQuestion::Kind kind) {
+  switch (kind) {
+    case RateQuestion::Kind::take: return "take";
+    case RateQuestion::Kind::look: return "look";
+    case RateQuestion::Kind::charge: return "charge";
+  }
+  return "take";
+}
+
+Task<Result<RateAnswer>> limit_rate_in(Client client, RateQuestion asked) {
+  constexpr std::chrono::microseconds kFillMax = std::chrono::hours(24 * 31);
+  if (asked.interval.count() <= 0 || asked.fill_time < asked.interval || asked.fill_time > kFillMax) {
+    co_return make_error(Fault::malformed, "a bucket of no size");
+  }
+  Question question = about(scripts::kLimitRate, client->setup().key("rate", handle_of(asked.bucket)), std::to_string(asked.interval.count()),
+                            std::to_string(asked.fill_time.count()), std::string(word(asked.kind)));
+  const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
+  if (!answer) co_return reading(answer.error());
+  const auto allowed = number_at(*answer, 0);
+  const auto owed = number_at(*answer, 1);
+  const bool is_sound = answer->values.size() == 2 && allowed && owed && (*allowed == 0 || *allowed == 1) && *owed >= 0;
+  if (!is_sound || *owed > asked.fill_time.count()) co_return client->distrust(*answer, "an unexpected answer");
+  co_return RateAnswer{*allowed == 1, std::chrono::microseconds(*owed)};
+}
+
 Task<Result<Secret>> agree_on_secret_in(Client client, std::string secret_name, Secret proposal) {
   if (proposal.empty() || secret_name.empty()) co_return make_error(Fault::malformed, "no secret");
   const auto bytes = proposal.reveal();
@@ -395,6 +420,7 @@ Task<Result<Rotation>> RedisStore::rotate_family(Digest key, std::uint64_t prese
 Task<Result<bool>> RedisStore::end_family(Digest key) { return end_family_in(client_, key); }
 Task<Result<void>> RedisStore::end_all_of(std::string subject) { return end_all_of_in(client_, std::move(subject)); }
 Task<Result<void>> RedisStore::revoke(Revocation revocation) { return revoke_in(client_, std::move(revocation)); }
+Task<Result<RateAnswer>> RedisStore::limit_rate(RateQuestion question) { return limit_rate_in(client_, question); }
 Task<Result<Secret>> RedisStore::agree_on_secret(std::string name, Secret proposal) {
   return agree_on_secret_in(client_, std::move(name), std::move(proposal));
 }

@@ -3,6 +3,7 @@
 //   family:{<handle>}         hash: a refresh-token family, gone at its end
 //   subject:{<SHA-256, hex>}  sorted set: "s:<handle>" and "f:<handle>" by their latest end, written before the record that it leads to
 //   secret:{<name>}           string: base64url of a shared secret, with its name
+//   rate:{<SHA-256, hex>}     string: when a token bucket will be full again, gone when it is
 //   revocations               stream, and the name of the channel that carries the same (of database N > 0: revocations@N)
 // What Redis acknowledged is as safe as its own configuration makes it: with `appendonly yes` and `appendfsync always` it survives a crash;
 // a failover may lose what was not replicated (`min-replicas-to-write` bounds that). Lives are counted by Redis' clock alone.
@@ -34,6 +35,7 @@ class RedisStore final : public Store {
   [[nodiscard]] Task<Result<bool>> end_family(Digest key) override;
   [[nodiscard]] Task<Result<void>> end_all_of(std::string subject) override;
   [[nodiscard]] Task<Result<void>> revoke(Revocation revocation) override;
+  [[nodiscard]] Task<Result<RateAnswer>> limit_rate(RateQuestion question) override;
   [[nodiscard]] Task<Result<Secret>> agree_on_secret(std::string name, Secret proposal) override;
   [[nodiscard]] bool hears_changes() const noexcept override { return client_->hears_changes(); }
 

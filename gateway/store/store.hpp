@@ -66,6 +66,12 @@ class Store {
   // Keeps and broadcasts it; when this returns, this process's RevocationList has it. Fault::too_large when the list is full.
   [[nodiscard]] virtual Task<Result<void>> revoke(Revocation revocation) = 0;
 
+  // Takes a token of the bucket that all gateways of this store share under `bucket`, in one atomic step by the store's clock. Rates are
+  // forgotten without harm, so nothing of this is durable. Fault::unsupported where the store is this process's own: there are no others.
+  [[nodiscard]] virtual Task<Result<RateAnswer>> limit_rate(RateQuestion /*question*/) {
+    co_return make_error(Fault::unsupported, "this store is one process's own");
+  }
+
   // The secret that all gateways of this store share under `name`: the first proposal wins and stays.
   [[nodiscard]] virtual Task<Result<Secret>> agree_on_secret(std::string name, Secret proposal) = 0;
 

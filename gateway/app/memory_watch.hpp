@@ -1,0 +1,36 @@
+// Lets the overload guard look at this process's memory now and then.
+#pragma once
+
+#include <chrono>
+
+#include <boost/asio/basic_waitable_timer.hpp>
+
+#include "base/overload.hpp"
+#include "base/task.hpp"
+#include "observe/log.hpp"
+
+namespace sallyport::app {
+
+// Belongs to the control thread. Log events: overload_begins (warning) when new requests begin to be refused because of memory, and
+// overload_ends (info).
+class MemoryWatch {
+ public:
+  MemoryWatch(boost::asio::io_context& control, Overload& overload, const observe::Log& log)
+      : timer_(control), overload_(overload), log_(log) {}
+
+  // Goes on until stop(). Spawned by its owner, who joins it.
+  [[nodiscard]] Task<void> run();
+  void stop();
+
+ private:
+  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
+  void tell();
+
+  Timer timer_;
+  Overload& overload_;
+  const observe::Log& log_;
+  bool was_over_ = false;
+  bool is_stopped_ = false;
+};
+
+}  // namespace sallyport::app
