@@ -1,5 +1,7 @@
 #include "app/app.hpp"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -18,6 +20,11 @@ void print(const std::vector<Problem>& problems, std::string_view kind) {
   for (const Problem& problem : problems) std::fprintf(stderr, "%s%s\n", problem.text().c_str(), std::string(kind).c_str());
 }
 
+int could_not_start(const std::string& why) {
+  std::fprintf(stderr, "sallyport could not start: %s\n", why.c_str());
+  return kExitCouldNotStart;
+}
+
 }  // namespace
 
 int run(const RunOptions& options) {
@@ -31,17 +38,17 @@ int run(const RunOptions& options) {
 
   try {
     observe::LineWriter log_writer({observe::Sink::Kind::standard_error, {}}, observe::LogSettings::kQueueBytesMax);
-    Gateway gateway(options.config_path, std::move(*loaded.settings), std::move(loaded.files), log_writer);
+    const auto variable = [](std::string_view name) { return process_environment(std::string(name)); };
+    Result<listen::InheritedSockets> sockets = listen::InheritedSockets::from_environment(variable, ::getpid());
+    if (!sockets) return could_not_start(sockets.error().detail);
+    Gateway::Inheritance inherited{std::move(*sockets), Predecessor::from_environment()};
+    Gateway gateway(options.config_path, std::move(*loaded.settings), std::move(loaded.files), std::move(inherited), log_writer);
     const Result<void> prepared = gateway.prepare();
-    if (!prepared) {
-      std::fprintf(stderr, "sallyport could not start: %s\n", prepared.error().detail.c_str());
-      return kExitCouldNotStart;
-    }
+    if (!prepared) return could_not_start(prepared.error().detail);
     gateway.serve();
     return kExitDone;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "sallyport could not start: %s\n", error.what());
-    return kExitCouldNotStart;
+    return could_not_start(error.what());
   }
 }
 

@@ -20,12 +20,15 @@ constexpr Key kKeys[] = {
     {"listeners[].tls.certificates[].certificate_file"},
     {"listeners[].tls.certificates[].key_file"},
     {"listeners[].tls.min_version"},
-    {"listeners[].tls.client_ca_file", Support::refused},
-    {"listeners[].tls.client_certificate", Support::refused},
+    {"listeners[].tls.client_ca_file"},
+    {"listeners[].tls.client_certificate"},
     {"listeners[].proxy_protocol"},
     {"listeners[].trusted_proxies"},
+    {"listeners[].allow"},
+    {"listeners[].deny"},
     {"listeners[].limits"},
     {"listeners[].limits.connections"},
+    {"listeners[].limits.connections_per_address"},
     {"listeners[].limits.header_bytes"},
     {"listeners[].limits.header_fields"},
     {"listeners[].limits.target_bytes"},
@@ -159,9 +162,6 @@ constexpr Key kKeys[] = {
     {"shutdown"},
     {"shutdown.drain_timeout"},
 
-    {"policies[].version"},
-    {"policies[].routes"},
-    {"policies[].routes[].name"},
     {"rate_limits"},
     {"rate_limits[].by"},
     {"rate_limits[].requests"},
@@ -173,6 +173,9 @@ constexpr Key kKeys[] = {
     {"overload.memory"},
     {"overload.requests"},
 
+    {"policies[].version"},
+    {"policies[].routes"},
+    {"policies[].routes[].name"},
     {"policies[].routes[].match"},
     {"policies[].routes[].match.host"},
     {"policies[].routes[].match.path"},
@@ -209,9 +212,6 @@ constexpr Key kKeys[] = {
     {"policies[].routes[].establish"},
     {"policies[].routes[].websocket"},
     {"policies[].routes[].websocket.idle_timeout"},
-};
-
-// Values that DESIGN knows and this version does not serve: each would promise more than is kept.
     {"policies[].routes[].rate_limits"},
     {"policies[].routes[].rate_limits[].by"},
     {"policies[].routes[].rate_limits[].requests"},
@@ -236,6 +236,9 @@ constexpr Key kKeys[] = {
     {"policies[].routes[].response_headers.add"},
     {"policies[].routes[].response_headers.set"},
     {"policies[].routes[].response_headers.remove"},
+};
+
+// Values that DESIGN knows and this version does not serve: each would promise more than is kept.
 struct LaterValue {
   std::string_view path;
   std::string_view value;

@@ -421,6 +421,7 @@ void read_policies(Loading& loading, const Node& patterns) {
   for (const Node* pattern : read_list(problems, patterns, "a list of policy files or patterns like policies/*.yaml")) {
     const auto text = read_text(problems, *pattern, "the path of a policy file, or a pattern like policies/*.yaml");
     if (!text) continue;
+    problems.was_read(folder_of_pattern(resolve(*pattern->at.source, *text)));
     const Result<std::vector<std::string>> found = expand_pattern(*pattern->at.source, *text);
     if (!found) {
       problems.error(pattern->at, fmt::format("{}: {}", shown(*pattern), found.error().detail));
@@ -449,8 +450,8 @@ std::vector<std::string> our_cookies(const Loading& loading) {
 }
 
 void complete_routes(Loading& loading) {
-  const authenticate::CredentialPlan every = plan_of_every_kind(loading);
   check_header_rules(loading);
+  const authenticate::CredentialPlan every = plan_of_every_kind(loading);
   for (std::size_t i = 0; i < loading.routes.size(); ++i) {
     pipeline::Route& route = loading.routes[i];
     plan_removal(loading, route.outbound);

@@ -13,7 +13,8 @@ namespace sallyport::app {
 
 using observe::Level;
 
-Gateway::Gateway(std::string config_path, Settings settings, std::vector<std::string> files, observe::LineWriter& log_writer)
+Gateway::Gateway(std::string config_path, Settings settings, std::vector<std::string> files, Inheritance inherited,
+                 observe::LineWriter& log_writer)
     : config_path_(std::move(config_path)),
       settings_(std::make_shared<const Settings>(std::move(settings))),
       access_writer_(settings_->log.access, observe::LogSettings::kQueueBytesMax),
@@ -33,7 +34,8 @@ Gateway::Gateway(std::string config_path, Settings settings, std::vector<std::st
           {control_, tasks_, log_, clock_}, [path = config_path_] { return load_config(path, process_environment); },
           [this](Settings next) { return apply(std::move(next)); }),
       watchdog_(control_, log_),
-      memory_watch_(control_, overload_, log_) {
+      memory_watch_(control_, overload_, log_),
+      inherited_(std::move(inherited)) {
   reloader_.set_files(std::move(files));
 }
 
@@ -49,6 +51,8 @@ Gateway::~Gateway() {
 
 Result<void> Gateway::prepare() {
   started_at_ = clock_.wall_now();
+  // The listeners before the store: for that, a predecessor has to step back.
+  if (Result<void> prepared = prepare_listeners(); !prepared) return prepared;
   if (Result<void> prepared = prepare_store(); !prepared) return prepared;
   if (Result<void> prepared = prepare_workers(); !prepared) return prepared;
   if (!settings_->session_secret_files.empty()) {
@@ -60,8 +64,18 @@ Result<void> Gateway::prepare() {
   return settings_->admin ? prepare_admin() : Result<void>{};
 }
 
+Result<void> Gateway::prepare_listeners() {
+  for (const listen::ListenerSettings& listener : settings_->listeners) {
+    Result<std::shared_ptr<listen::SharedListener>> shared =
+        listen::SharedListener::create(listener, clock_, &inherited_.sockets, settings_->workers);
+    if (!shared) return shared.error();
+    listeners_.push_back(std::move(*shared));
+  }
+  return {};
+}
+
 Result<void> Gateway::prepare_store() {
-  Result<std::unique_ptr<store::StoreService>> opened = open_store(settings_->store, {control_, wheel_, revocations_, log_, clock_});
+  Result<std::unique_ptr<store::StoreService>> opened = open_store_in_turn();
   if (!opened) return opened.error();
   store_service_ = std::move(*opened);
   store_ = store_service_->attach(control_, wheel_, shared_keys_, control_metrics_);
@@ -71,13 +85,14 @@ Result<void> Gateway::prepare_store() {
 }
 
 Result<void> Gateway::prepare_workers() {
-  shared_.emplace(Shared{settings_, access_writer_, audit_writer_, log_, clock_, revocations_, *store_service_, desks_, {}, &rate_limiter_, &overload_});
+  shared_.emplace(Shared{
+      settings_, access_writer_, audit_writer_, log_, clock_, revocations_, *store_service_, desks_, {}, &rate_limiter_, &overload_});
   overload_.use(settings_->overload);
-  for (const listen::ListenerSettings& listener : settings_->listeners) {
-    Result<std::shared_ptr<listen::SharedListener>> shared = listen::SharedListener::create(listener, clock_);
-    if (!shared) return shared.error();
-    shared_->listeners.push_back(std::move(*shared));
-  }
+  Result<upstream::Fleet::Upstreams> upstreams = fleet_.prepare(settings_->upstreams);
+  if (!upstreams) return upstreams.error();
+  next_upstreams_ = std::move(*upstreams);
+  shared_->upstreams = next_upstreams_;
+  shared_->listeners = listeners_;
   for (std::uint32_t i = 0; i < settings_->workers; ++i) {
     Result<std::unique_ptr<Worker>> worker = Worker::create(*shared_);
     if (!worker) return worker.error();
@@ -113,19 +128,24 @@ Result<void> Gateway::prepare_admin() {
   listener.port = settings_->admin->port;
   listener.connections_max = 256;
   listener.limits.body_bytes_max = admin::kBodyBytesMax;
-  Result<std::shared_ptr<listen::SharedListener>> shared = listen::SharedListener::create(listener, clock_);
+  Result<std::shared_ptr<listen::SharedListener>> shared = listen::SharedListener::create(listener, clock_, &inherited_.sockets);
   if (!shared) return shared.error();
+  admin_shared_ = std::move(*shared);
   Result<std::unique_ptr<listen::Listener>> bound =
-      listen::Listener::bind(std::move(*shared), {control_, wheel_, *admin_api_, admin_draining_, control_metrics_, log_, clock_});
+      listen::Listener::bind(admin_shared_, {control_, wheel_, *admin_api_, admin_draining_, control_metrics_, log_, clock_});
   if (!bound) return bound.error();
   admin_listener_ = std::move(*bound);
   return {};
 }
 
 void Gateway::serve() {
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) signals_.add(signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) signals_.add(signal);
+  for (const std::string& address : inherited_.sockets.left()) {
+    log_.event(Level::warning, "socket_unused", address + ": a listening socket was handed to us that no listener is configured for");
+  }
   if (admin_listener_) admin_listener_->start();
   key_fetchers_.use(settings_->snapshot->issuers);
+  fleet_.commit(std::move(next_upstreams_));
   tasks_.spawn(start_workers());
   tasks_.spawn(supervise());
   if (settings_->session_secret_files.empty()) tasks_.spawn(shared_keys_.keep_agreeing(*store_));
@@ -150,6 +170,7 @@ Task<void> Gateway::start_workers() {
   if (state_ == State::starting) state_ = State::serving;
   log_listening();
   service_manager_.ready();
+  inherited_.predecessor.say_ready();
 }
 
 void Gateway::log_listening() const {
@@ -177,12 +198,13 @@ Task<void> Gateway::supervise() {
 // Serving until SIGTERM or SIGINT, then draining until nothing is left; a second signal ends the patience.
 void Gateway::on_signal(int signal) {
   if (signal == SIGUSR1) return reopen_logs();  // what log rotation sends
+  if (signal == SIGUSR2) return tasks_.spawn(hand_over());
   if (signal == SIGHUP) return tasks_.spawn(reload("SIGHUP"));
   const bool impatient = state_ == State::draining;
   log_.event(Level::info, "draining",
              impatient ? "a second signal: closing what is left" : "no new connections; requests under way finish");
   service_manager_.stopping();
-  begin_drain(impatient ? std::chrono::milliseconds(0) : settings_->drain_timeout);
+  begin_drain(impatient ? std::chrono::milliseconds(0) : settings_->drain_timeout, std::chrono::milliseconds(0));
 }
 
 void Gateway::reopen_logs() {
@@ -191,13 +213,13 @@ void Gateway::reopen_logs() {
   log_writer_.reopen();
 }
 
-void Gateway::begin_drain(std::chrono::milliseconds time) {
+void Gateway::begin_drain(std::chrono::milliseconds time, std::chrono::milliseconds patience) {
   if (state_ != State::draining) workers_undrained_ = workers_.size();
   state_ = State::draining;
   reloader_.stop();
   const MonotonicTime deadline = clock_.monotonic_now() + time;
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->drain(deadline, [this] { boost::asio::post(control_, [this] { worker_drained(); }); });
+    worker->drain(deadline, patience, [this] { boost::asio::post(control_, [this] { worker_drained(); }); });
   }
 }
 
@@ -224,6 +246,7 @@ Task<void> Gateway::wind_down() {
   if (file_watch_) file_watch_->stop();
   certificate_timer_.cancel();
   watchdog_.stop();
+  fleet_.stop();
   memory_watch_.stop();
   for (const std::unique_ptr<Worker>& worker : workers_) {
     Task<void> winding_down = worker->wind_down();
@@ -240,6 +263,7 @@ Task<void> Gateway::wind_down() {
 }
 
 Task<void> Gateway::close_store() {
+  co_await fleet_.join();
   co_await tasks_.join();  // nothing of this thread asks it any more
   operators_.reset();
   store_.reset();

@@ -12,20 +12,28 @@
 #include "admin/admin_api.hpp"
 #include "app/file_watch.hpp"
 #include "app/key_fetcher.hpp"
+#include "app/memory_watch.hpp"
 #include "app/open_store.hpp"
 #include "app/operator_desk.hpp"
 #include "app/reload.hpp"
+#include "app/restart.hpp"
 #include "app/service_manager.hpp"
 #include "app/shared_keys.hpp"
-#include "app/memory_watch.hpp"
 #include "app/watchdog.hpp"
 #include "app/worker.hpp"
+#include "upstream/fleet.hpp"
 
 namespace sallyport::app {
 
 class Gateway {
  public:
-  Gateway(std::string config_path, Settings settings, std::vector<std::string> files, observe::LineWriter& log_writer);
+  // What the process was given by whoever started it.
+  struct Inheritance {
+    listen::InheritedSockets sockets;
+    Predecessor predecessor;
+  };
+  Gateway(std::string config_path, Settings settings, std::vector<std::string> files, Inheritance inherited,
+          observe::LineWriter& log_writer);
   ~Gateway();
 
   // Binds every listener, so that what cannot work is said before anything is served.
@@ -38,10 +46,14 @@ class Gateway {
   using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   static constexpr std::chrono::milliseconds kStorePatience{1'000};
   static constexpr std::chrono::milliseconds kPoll{5};
+  static constexpr std::chrono::seconds kSuccessorPatience{30};     // until it serves
+  static constexpr std::chrono::milliseconds kIdlePatience{1'000};  // of a hand-over: as Worker::drain() has it
+  static constexpr std::chrono::milliseconds kStoreGrace{1'000};    // for requests under way, before a successor gets the file
   static constexpr std::chrono::hours kCertificateLook{24};
   static constexpr std::chrono::hours kCertificateSoon{24 * 30};
 
   // gateway.cpp: from the start to the end.
+  [[nodiscard]] Result<void> prepare_listeners();
   [[nodiscard]] Result<void> prepare_store();
   [[nodiscard]] Result<void> prepare_workers();
   [[nodiscard]] Result<void> prepare_admin();
@@ -51,13 +63,21 @@ class Gateway {
   [[nodiscard]] Task<int> next_signal();
   void on_signal(int signal);
   void reopen_logs();
-  void begin_drain(std::chrono::milliseconds time);
+  void begin_drain(std::chrono::milliseconds time, std::chrono::milliseconds patience);
   void worker_drained();
   [[nodiscard]] Task<void> wind_down();
   [[nodiscard]] Task<void> close_store();
   [[nodiscard]] Task<void> pause(std::chrono::milliseconds time);
   void log_listening() const;
   void fail(std::string_view what) const { log_.event(observe::Level::error, "task_failed", what); }
+
+  // gateway_restart.cpp: our successor, and us as one.
+  [[nodiscard]] Result<std::unique_ptr<store::StoreService>> open_store_in_turn();
+  [[nodiscard]] std::vector<listen::UniqueDescriptor> listening_sockets() const;
+  [[nodiscard]] Task<void> hand_over();
+  [[nodiscard]] Task<bool> hand_over_to_one(const std::vector<listen::UniqueDescriptor>& sockets);
+  void step_back();
+  [[nodiscard]] Task<void> give_store_up();
 
   // gateway_changes.cpp: what changes while it serves, and what is told of it.
   [[nodiscard]] Task<ReloadOutcome> apply(Settings settings);
@@ -106,11 +126,18 @@ class Gateway {
   std::unique_ptr<admin::AdminApi> admin_api_;
   http::Draining admin_draining_;
   std::unique_ptr<listen::Listener> admin_listener_;
+  std::shared_ptr<listen::SharedListener> admin_shared_;
+  std::vector<std::shared_ptr<listen::SharedListener>> listeners_;  // in the order of the settings
+  std::vector<listen::ListenerStatePtr> next_listener_states_;      // prepared, not committed yet
   KeyFetchers key_fetchers_;
+  upstream::Fleet fleet_{{control_, wheel_, log_}};
+  upstream::Fleet::Upstreams next_upstreams_;  // prepared, not committed yet
   Reloader reloader_;
   std::unique_ptr<FileWatch> file_watch_;  // nullptr: not wanted, or not to be had
   Watchdog watchdog_;
   MemoryWatch memory_watch_;
+  Inheritance inherited_;
+  bool is_handing_over_ = false;
   State state_ = State::starting;
   WallTime started_at_{};
 };

@@ -58,8 +58,17 @@ Task<ReloadOutcome> Gateway::apply(Settings settings) {
 }
 
 Task<Result<void>> Gateway::prepare_change(const std::shared_ptr<const Settings>& next) {
+  Result<upstream::Fleet::Upstreams> upstreams = fleet_.prepare(next->upstreams);
+  if (!upstreams) co_return upstreams.error();
+  next_upstreams_ = std::move(*upstreams);
+  next_listener_states_.clear();
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    Result<listen::ListenerStatePtr> state = listeners_[i]->prepare(next->listeners[i]);
+    if (!state) co_return make_error(state.error().fault, "listener '" + next->listeners[i].name + "': " + state.error().detail);
+    next_listener_states_.push_back(std::move(*state));
+  }
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    Task<Result<void>> preparing = worker->prepare(next);
+    Task<Result<void>> preparing = worker->prepare(next, next_upstreams_);
     auto ended = co_await boost::asio::co_spawn(worker->executor(), std::move(preparing), as_result);
     auto& [failure, prepared] = ended;
     if (failure) co_return make_error(Fault::internal, "a worker could not prepare");
@@ -72,12 +81,14 @@ Task<void> Gateway::commit_change(std::shared_ptr<const Settings> next, authenti
   // Before the workers: the new issuers have their keys when the first request asks.
   key_fetchers_.use(next->snapshot->issuers);
   if (keys) use_keys(keys);
+  fleet_.commit(std::move(next_upstreams_));
   for (const std::unique_ptr<Worker>& worker : workers_) {
     Task<void> committing = worker->commit();
     auto ended = co_await boost::asio::co_spawn(worker->executor(), std::move(committing), as_result);
     auto& [failure] = ended;
     if (failure) fail("a worker did not take the new configuration over");
   }
+  for (std::size_t i = 0; i < listeners_.size(); ++i) listeners_[i]->commit(std::move(next_listener_states_[i]));
   operators_->use(next->snapshot, next->takes_sessions);
   if (token) admin_api_->use_token(std::move(*token));
   log_.set_level(next->log.level);
@@ -182,6 +193,7 @@ observe::ProcessMetrics Gateway::process_metrics() {
   if (settings_->overload != OverloadSettings{}) {
     process.load = {overload_.requests_in_flight(), overload_.resident_bytes(), overload_.is_over()};
   }
+  process.upstreams = fleet_.metrics();
   for (const std::shared_ptr<listen::SharedListener>& listener : shared_->listeners) {
     for (const auto& [name, expiry] : listener->certificate_expiry()) process.certificate_expiry.emplace_back(name, unix_seconds(expiry));
   }

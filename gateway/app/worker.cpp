@@ -37,9 +37,7 @@ Worker::~Worker() = default;
 
 Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
   std::unique_ptr<Worker> worker(new Worker(shared));
-  Result<std::shared_ptr<const pipeline::Road>> road = worker->make_road(*shared.settings);
-  if (!road) return road.error();
-  worker->road_ = std::move(*road);
+  worker->road_ = worker->make_road(*shared.settings, shared.upstreams);
   worker->pipeline_.use(worker->road_);
 
   for (const std::shared_ptr<listen::SharedListener>& listener : shared.listeners) {
@@ -51,29 +49,23 @@ Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
   return worker;
 }
 
-Result<std::shared_ptr<const pipeline::Road>> Worker::make_road(const Settings& settings) {
+std::shared_ptr<const pipeline::Road> Worker::make_road(const Settings& settings, const upstream::Fleet::Upstreams& upstreams) {
   auto road = std::make_shared<pipeline::Road>();
   road->snapshot = settings.snapshot;
-  for (const upstream::UpstreamSettings& wanted : settings.upstreams) {
-    std::shared_ptr<upstream::Upstream> kept;
+  for (const upstream::SharedUpstreamPtr& wanted : upstreams) {
+    std::shared_ptr<upstream::Upstream> upstream;
     if (road_) {
-      const auto same = std::ranges::find_if(road_->upstreams, [&](const auto& known) { return known->settings() == wanted; });
-      if (same != road_->upstreams.end()) kept = *same;
+      const auto same = std::ranges::find_if(road_->upstreams, [&](const auto& known) { return known->shared() == wanted; });
+      if (same != road_->upstreams.end()) upstream = *same;
     }
-    if (!kept) {
-      Result<std::shared_ptr<upstream::Upstream>> made = upstream::Upstream::create(wanted, context_, wheel_);
-      if (!made) return make_error(made.error().fault, "upstream '" + wanted.name + "': " + made.error().detail);
-      kept = std::move(*made);
-    }
-    road->upstreams.push_back(std::move(kept));
+    if (!upstream) upstream = upstream::Upstream::create(wanted, context_, wheel_);
+    road->upstreams.push_back(std::move(upstream));
   }
-  return std::shared_ptr<const pipeline::Road>(std::move(road));
+  return road;
 }
 
-Task<Result<void>> Worker::prepare(std::shared_ptr<const Settings> settings) {
-  Result<std::shared_ptr<const pipeline::Road>> road = make_road(*settings);
-  if (!road) co_return road.error();
-  next_road_ = std::move(*road);
+Task<Result<void>> Worker::prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams) {
+  next_road_ = make_road(*settings, upstreams);
   co_return Result<void>();
 }
 
@@ -117,17 +109,36 @@ void Worker::use_keys(authenticate::TagKeysPtr keys) {
   boost::asio::post(context_, [this, keys = std::move(keys)]() mutable { sessions_.use_keys(std::move(keys)); });
 }
 
-void Worker::drain(MonotonicTime deadline, std::function<void()> on_drained) {
-  boost::asio::post(context_,
-                    [this, deadline, on_drained = std::move(on_drained)]() mutable { begin_drain(deadline, std::move(on_drained)); });
+void Worker::drain(MonotonicTime deadline, std::chrono::milliseconds patience, std::function<void()> on_drained) {
+  boost::asio::post(context_, [this, deadline, patience, on_drained = std::move(on_drained)]() mutable {
+    begin_drain(deadline, patience, std::move(on_drained));
+  });
 }
 
-void Worker::begin_drain(MonotonicTime deadline, std::function<void()> on_drained) {
+void Worker::begin_drain(MonotonicTime deadline, std::chrono::milliseconds patience, std::function<void()> on_drained) {
   const bool first = !draining_.value;
   draining_.value = true;
+  draining_.patience = first ? patience : std::chrono::milliseconds(0);
   tunnels_.drain(deadline);  // before their connections are cut
   for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->drain(deadline);
-  if (first) tasks_.spawn(report_drained(std::move(on_drained)));
+  if (!first) return;
+  if (patience > std::chrono::milliseconds(0)) tasks_.spawn(lose_patience(deadline, patience));
+  tasks_.spawn(report_drained(std::move(on_drained)));
+}
+
+// Who has said nothing by then is idle.
+Task<void> Worker::lose_patience(MonotonicTime deadline, std::chrono::milliseconds patience) {
+  Timer timer(context_.get_executor());
+  const auto end = std::chrono::steady_clock::now() + patience;
+  const auto is_empty = [](const auto& listener) { return listener->connections() == 0; };
+  while (std::chrono::steady_clock::now() < end && draining_.patience != std::chrono::milliseconds(0)) {
+    if (std::ranges::all_of(listeners_, is_empty)) co_return;
+    timer.expires_after(kRotationPoll);
+    auto waited = co_await timer.async_wait(as_result);
+    static_cast<void>(waited);
+  }
+  draining_.patience = std::chrono::milliseconds(0);
+  for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->drain(deadline);
 }
 
 Task<void> Worker::report_drained(std::function<void()> on_drained) {

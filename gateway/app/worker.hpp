@@ -24,6 +24,7 @@
 #include "pipeline/pipeline.hpp"
 #include "store/store.hpp"
 #include "transport/deadline_wheel.hpp"
+#include "upstream/fleet.hpp"
 
 namespace sallyport::app {
 
@@ -40,6 +41,7 @@ struct Shared {
   std::vector<std::shared_ptr<listen::SharedListener>> listeners;  // in the order of settings.listeners
   authorize::RateLimiter* rate_limiter = nullptr;
   Overload* overload = nullptr;
+  upstream::Fleet::Upstreams upstreams{};  // in the order of settings->upstreams: those of the start
 };
 
 class Worker {
@@ -57,12 +59,13 @@ class Worker {
   // Both on the worker's own thread (co_spawn them on executor()), before wind_down(). prepare() makes what the settings need beside what
   // is in use, and changes nothing: Fault as upstream::Upstream::create(). commit() is when the next requests follow them; those under way
   // end with what they began with. Upstreams whose settings are equal stay as they are, with their connections.
-  [[nodiscard]] Task<Result<void>> prepare(std::shared_ptr<const Settings> settings);
+  [[nodiscard]] Task<Result<void>> prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams);
   [[nodiscard]] Task<void> commit();
 
   // From any thread. Stops accepting, lets requests under way finish until `deadline`, then aborts them; `on_drained` is called once, on
   // the worker's thread, when no connection is left. Called again, it only moves the deadline.
-  void drain(MonotonicTime deadline, std::function<void()> on_drained);
+  // With `patience`, connections that are idle may send one more request for so long: somebody else serves the address by then.
+  void drain(MonotonicTime deadline, std::chrono::milliseconds patience, std::function<void()> on_drained);
   // On the worker's own thread (co_spawn it on executor()), once every worker has drained: ends what goes on in the background, then gives
   // the store and the upstreams' connections back. The thread ends with it.
   [[nodiscard]] Task<void> wind_down();
@@ -75,10 +78,11 @@ class Worker {
 
  private:
   explicit Worker(const Shared& shared);
-  [[nodiscard]] Result<std::shared_ptr<const pipeline::Road>> make_road(const Settings& settings);
+  [[nodiscard]] std::shared_ptr<const pipeline::Road> make_road(const Settings& settings, const upstream::Fleet::Upstreams& upstreams);
   [[nodiscard]] Task<void> flush_logs();
   [[nodiscard]] Task<void> look_after_callers();
-  void begin_drain(MonotonicTime deadline, std::function<void()> on_drained);
+  void begin_drain(MonotonicTime deadline, std::chrono::milliseconds patience, std::function<void()> on_drained);
+  [[nodiscard]] Task<void> lose_patience(MonotonicTime deadline, std::chrono::milliseconds patience);
   [[nodiscard]] Task<void> report_drained(std::function<void()> on_drained);
 
   static constexpr std::size_t kTokenCacheEntriesMax = 16 * 1024;

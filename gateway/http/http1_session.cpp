@@ -38,13 +38,14 @@ class Http1Session {
   // Between requests. False when there will be none: the client ended or fell silent, or the worker drains.
   Task<bool> wait_for_first_byte() {
     if (!input_.empty()) co_return true;
-    if (context_.draining.value) {
+    const http::Draining& draining = context_.draining;
+    if (draining.value && draining.patience == std::chrono::milliseconds(0)) {
       stream_.shutdown_write();
       co_return false;
     }
     exchange_.release_buffers();
     if (input_.capacity() > kFirstReadBytes) input_.release();
-    stream_.expire_after(context_.timeouts.idle);
+    stream_.expire_after(draining.value ? std::min(draining.patience, context_.timeouts.idle) : context_.timeouts.idle);
     const std::span<char> room = input_.prepare(kFirstReadBytes);
     const transport::IoResult read = co_await stream_.read_some(room);
     if (!read.ok()) {

@@ -14,6 +14,9 @@ namespace sallyport::http {
 // Told by the worker when it drains: sessions finish the request at hand, answer with `Connection: close`, and end.
 struct Draining {
   bool value = false;
+  // For so long who was not told by an answer may still send a request, which is answered, with `Connection: close`. Where somebody else
+  // goes on at this address, nobody has to see a connection closed under his request.
+  std::chrono::milliseconds patience{0};
 };
 
 // What a session needs that outlives it. One per listener and worker.
