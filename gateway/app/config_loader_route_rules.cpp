@@ -46,7 +46,8 @@ std::optional<RateLimit> read_limit(Problems& problems, const Node& node, std::s
     return std::nullopt;
   }
   if (!authorize::is_possible(limit)) {
-    problems.error(reader.place_of("requests"), "these numbers make no limit: at most one request in a nanosecond, and a week to fill the burst");
+    problems.error(reader.place_of("requests"),
+                   "these numbers make no limit: at most one request in a nanosecond, and a week to fill the burst");
     return std::nullopt;
   }
   return limit;
@@ -75,7 +76,8 @@ std::vector<Network> read_networks(Problems& problems, const Node& node) {
     if (network) {
       networks.push_back(*network);
     } else {
-      problems.error(item->at, fmt::format("{} is no network{}; expected one like 10.0.0.0/8", shown(*item), because(*item, network.error())));
+      problems.error(item->at,
+                     fmt::format("{} is no network{}; expected one like 10.0.0.0/8", shown(*item), because(*item, network.error())));
     }
   }
   return networks;
@@ -143,13 +145,15 @@ void read_cors(Problems& problems, const MapReader& route_reader, const Node& no
     cors.allowed_headers = read_tokens_of(problems, *headers, "a list of header names like [Authorization, Content-Type]");
   if (const Node* exposed = reader.find("exposed_headers"))
     cors.exposed_headers = joined(read_tokens_of(problems, *exposed, "a list of header names like [ETag]"));
-  if (const Node* credentials = reader.find("allow_credentials")) cors.allow_credentials = read_boolean(problems, *credentials).value_or(false);
+  if (const Node* credentials = reader.find("allow_credentials"))
+    cors.allow_credentials = read_boolean(problems, *credentials).value_or(false);
   if (const Node* max_age = reader.find("max_age")) {
     const auto time = read_duration(problems, *max_age, {milliseconds(0), hours(24)});
     if (time) cors.max_age = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*time).count());
   }
   if (cors.allow_credentials && !cors.allowed_origins.empty() && cors.allowed_origins.front() == "*") {
-    problems.error(reader.place_of("allow_credentials"), "credentials for every origin are credentials for anybody; expected a list of origins");
+    problems.error(reader.place_of("allow_credentials"),
+                   "credentials for every origin are credentials for anybody; expected a list of origins");
   }
   cors.methods = joined(cors.allowed_methods);
   cors.headers = joined(cors.allowed_headers);
@@ -300,8 +304,8 @@ void read_route_rules(Loading& loading, const MapReader& reader, bool is_public,
   if (const Node* node = reader.find("deny")) rules.deny = read_networks(problems, *node);
   if (const Node* node = reader.find("cors")) read_cors(problems, reader, *node, route, rules);
   read_header_rules(loading, reader, route, rules);
-  const bool has_any = !rules.limits.empty() || !rules.allow.empty() || !rules.deny.empty() || rules.has_cors ||
-                       rules.answers != upstream::AnswerRules{};
+  const bool has_any =
+      !rules.limits.empty() || !rules.allow.empty() || !rules.deny.empty() || rules.has_cors || rules.answers != upstream::AnswerRules{};
   if (has_any) route.rules = std::make_shared<const pipeline::RouteRules>(std::move(rules));
 }
 
@@ -310,8 +314,8 @@ void check_header_rules(Loading& loading) {
     for (const pipeline::Route& route : loading.routes) {
       const auto same = [&rule](const identity::IdentityHeader& header) { return identity::fold_alike(header.name, rule.name); };
       if (std::ranges::none_of(route.outbound.headers, same)) continue;
-      loading.problems.error(rule.at, fmt::format("'{}' carries the identity of callers on route '{}' and is not a rule's to change", rule.name,
-                                                  route.name));
+      loading.problems.error(
+          rule.at, fmt::format("'{}' carries the identity of callers on route '{}' and is not a rule's to change", rule.name, route.name));
       break;
     }
   }

@@ -42,7 +42,8 @@ Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
 
   for (const std::shared_ptr<listen::SharedListener>& listener : shared.listeners) {
     Result<std::unique_ptr<listen::Listener>> bound = listen::Listener::bind(
-        listener, {worker->context_, worker->wheel_, worker->pipeline_, worker->draining_, worker->metrics_, shared.log, shared.clock});
+        listener, {worker->context_, worker->wheel_, worker->pipeline_, worker->draining_, worker->metrics_, shared.log, shared.clock,
+                   &http::serve_http1, shared.overload});
     if (!bound) return bound.error();
     worker->listeners_.push_back(std::move(*bound));
   }

@@ -135,9 +135,7 @@ Quota RateLimiter::apply(const RateLimit& limit, std::string_view key, Monotonic
   }
 }
 
-Quota RateLimiter::take(const RateLimit& limit, std::string_view key, MonotonicTime now) {
-  return apply(limit, key, now, Mode::take);
-}
+Quota RateLimiter::take(const RateLimit& limit, std::string_view key, MonotonicTime now) { return apply(limit, key, now, Mode::take); }
 
 void RateLimiter::charge(const RateLimit& limit, std::string_view key, MonotonicTime now) {
   static_cast<void>(apply(limit, key, now, Mode::charge));

@@ -1,8 +1,8 @@
 // How often somebody may come: token buckets of all workers of the process (GCRA), in tables of a fixed size.
 //
-// A bucket is one number, the time at which it will be full again, beside the 64-bit keyed hash of what it belongs to; neither addresses nor
-// subjects are kept. Each kind of rule (LimitBy) has a table of its own, so that a flood of addresses moves nothing else. A table is cut
-// into sets of eight buckets; a key has its place in one of them, which nobody can choose, because the hash is keyed at random.
+// A bucket is one number, the time at which it will be full again, beside the 64-bit keyed hash of what it belongs to; neither addresses
+// nor subjects are kept. Each kind of rule (LimitBy) has a table of its own, so that a flood of addresses moves nothing else. A table is
+// cut into sets of eight buckets; a key has its place in one of them, which nobody can choose, because the hash is keyed at random.
 //
 // When a set is full, whoever comes new takes first a bucket that is full again (nothing is lost by that), else the one that is emptied
 // least, and inherits what that one owes, up to half of his own. So a flood of addresses cannot wash a flooding key out: the buckets that

@@ -196,6 +196,7 @@ void Listener::refuse(std::string_view reason, std::string_view address) {
 
 void Listener::admit(UniqueDescriptor socket, const SocketAddress& peer) {
   if (static_cast<std::uint64_t>(socket.get()) >= descriptor_end_) return refuse("descriptors", peer.host_text());
+  if (worker_.overload != nullptr && worker_.overload->refuses_connections()) return refuse("overload", peer.host_text());
   ListenerStatePtr state = shared_->state();
   const ListenerSettings& settings = state->settings;
   SharedListener::Slot slot = shared_->take_slot(settings.connections_max);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/overload.hpp"
 #include "base/task_group.hpp"
 #include "http/http1_session.hpp"
 #include "listen/shared_listener.hpp"
@@ -30,6 +31,7 @@ struct ListenerContext {
   // What runs on a connection that is ready; the tests put their own here.
   using Serve = std::function<Task<void>(transport::Stream&, const http::Peer&, const http::SessionContext&, http::SessionState&)>;
   Serve serve = &http::serve_http1;
+  const Overload* overload = nullptr;  // when even saying no to a request costs too much; nullptr: never
 };
 
 // Belongs to the worker's thread, but for bind(). After start(), destroy it only when join() has returned or the io_context runs no more.

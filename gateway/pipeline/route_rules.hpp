@@ -17,7 +17,7 @@ struct CorsPolicy {
   std::vector<std::string> allowed_methods;
   std::vector<std::string> allowed_headers;  // beside those that need no permission
   bool allow_credentials = false;
-  std::string methods;          // the fields' values, joined; empty: no such field
+  std::string methods;  // the fields' values, joined; empty: no such field
   std::string headers;
   std::string exposed_headers;
   std::string max_age;

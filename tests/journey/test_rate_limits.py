@@ -2,6 +2,7 @@
 import unittest
 
 from support.gateway import GatewayCase
+from support.sessions import SessionCase
 
 LIMIT = {"requests": 3, "per": "1h"}
 
@@ -103,6 +104,45 @@ class LimitsOfEveryRoute(GatewayCase):
         statuses = [self.ask("GET", target).status for target in
                     ("/public/a", "/nowhere", "/.gateway/session", "/optional/a", "/public/b", "/nowhere", "/.gateway/session")]
         self.assertEqual(statuses, [200, 404, 401, 200, 429, 429, 429])
+
+
+class ExactLimits(SessionCase):
+    """Two gateways over one Redis."""
+    redis_options, replicas = [], 1
+
+    @classmethod
+    def change(cls, stand, configuration, policies):
+        super().change(stand, configuration, policies)
+        policies["routes"] += [
+            route("exact", "authenticated", rate_limits=[{"by": "subject", "exact": True} | LIMIT]),
+            route("exact-failing", "authenticated", rate_limits=[{"by": "failed_authentication", "exact": True} | LIMIT]),
+            route("own-count", "authenticated", rate_limits=[{"by": "subject"} | LIMIT]),
+        ]
+
+    def turns(self, target: str, token: str, count: int) -> list[int]:
+        return [self.with_token(token, target, gateway).status for _, gateway in zip(range(count), self.stand.gateways * count)]
+
+    def test_gateways_that_share_a_redis_count_together(self):
+        alice, bob = self.stand.token(sub="alice"), self.stand.token(sub="bob")
+        self.assertEqual(self.turns("/exact/x", alice, 6), [200, 200, 200, 429, 429, 429])
+        self.assertEqual(self.turns("/exact/x", bob, 1), [200])
+        self.assertEqual(self.turns("/own-count/x", alice, 8), [200] * 6 + [429] * 2)
+        self.assertNotIn(b"alice", b"".join(self.redis.keys("*rate*")))
+
+    def test_failed_authentication_is_counted_together(self):
+        good = self.stand.token()
+        self.assertEqual(self.turns("/exact-failing/x", good[:-8] + "AAAAAAAA", 6), [401, 401, 401, 429, 429, 429])
+
+    def test_without_its_redis_a_gateway_decides_alone_and_says_so(self):
+        carol = self.stand.token(sub="carol")
+        self.redis.pause()
+        try:
+            statuses = [self.with_token(carol, "/exact/x").status for _ in range(5)]
+        finally:
+            self.redis.resume()
+        self.assertEqual(statuses, [200, 200, 200, 429, 429])
+        self.assertEqual(self.metric("sallyport_rate_limit_decided_alone_total", route="exact"), 3)
+        self.wait_for_store()
 
 
 class Overload(GatewayCase):

@@ -46,7 +46,9 @@ TEST(SecurityHeaders, SayNothingOfTransportWithoutTls) {
 }
 
 TEST(SecurityHeaders, LeaveTheUpstreamsOwn) {
-  std::vector<http::Field> fields{{"x-content-type-options", "x"}, {"referrer-policy", "same-origin"}, {"x-frame-options", "SAMEORIGIN"},
+  std::vector<http::Field> fields{{"x-content-type-options", "x"},
+                                  {"referrer-policy", "same-origin"},
+                                  {"x-frame-options", "SAMEORIGIN"},
                                   {"strict-transport-security", "max-age=1"}};
   add_security_headers(true, fields);
   EXPECT_EQ(fields.size(), 4U) << "a policy of frame-ancestors would overrule X-Frame-Options: " << text(fields);
