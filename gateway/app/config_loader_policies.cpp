@@ -103,6 +103,8 @@ void read_named_credentials(RouteReading& reading, const Node& node) {
       if (!is_certificate) continue;
       if (*is_certificate) {
         if (!loading.certificates_used_at) loading.certificates_used_at = item->at;
+        const auto is_one = [](const authenticate::CredentialEntry& entry) { return entry.is_client_certificate; };
+        if (std::ranges::any_of(entries, is_one)) loading.problems.error(item->at, "client_certificate stands in the list twice");
         entries.push_back({.is_session = false, .issuer = nullptr, .is_client_certificate = true});
         continue;
       }
@@ -449,7 +451,20 @@ std::vector<std::string> our_cookies(const Loading& loading) {
   return names;
 }
 
+namespace {
+
+// A route that takes client certificates where no listener asks for one would wait for ever.
+void check_certificates_are_asked_for(Loading& loading) {
+  const auto asks = [](const listen::ListenerSettings& listener) { return listener.tls && listener.tls->clients; };
+  if (!loading.certificates_used_at || std::ranges::any_of(loading.settings.listeners, asks)) return;
+  loading.problems.error(*loading.certificates_used_at,
+                         "no listener asks for client certificates; expected client_ca_file and client_certificate in a listener's tls");
+}
+
+}  // namespace
+
 void complete_routes(Loading& loading) {
+  check_certificates_are_asked_for(loading);
   check_header_rules(loading);
   const authenticate::CredentialPlan every = plan_of_every_kind(loading);
   for (std::size_t i = 0; i < loading.routes.size(); ++i) {
