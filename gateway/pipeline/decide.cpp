@@ -7,6 +7,7 @@
 #include "http/websocket.hpp"
 #include "pipeline/forgery.hpp"
 #include "pipeline/request_cookies.hpp"
+#include "pipeline/respond.hpp"
 
 namespace sallyport::pipeline {
 namespace {
@@ -31,6 +32,12 @@ void explain_route(const Route& route, const route::Found& found, Explanation& o
     out.push_back(fmt::format("path parameter: {} = {}", parameter.name, parameter.value));
   }
   out.push_back("access: " + access_name(route.policy.access));
+  if (route.rules == nullptr) return;
+  for (const authorize::RateLimit& limit : route.rules->limits) {
+    out.push_back(fmt::format("rate limit when serving: {}, {} per {} ms, {} at once{}", limit.name, limit.requests,
+                              std::chrono::duration_cast<std::chrono::milliseconds>(limit.per).count(), limit.burst,
+                              limit.exact ? ", exact" : ""));
+  }
 }
 
 void explain_outcome(const authenticate::Authentication& authentication, Explanation& out) {
@@ -84,6 +91,19 @@ bool opens_foreign_websocket(const Question& question, const Route& route) {
   if (!route.websocket || !http::asks_for_websocket(request) || request.find(http::FieldId::origin) == nullptr) return false;
   const auto no_token = [](std::string_view) { return false; };
   return authorize::check_websocket_origin(request, question.peer, route.csrf, no_token) == authorize::CsrfVerdict::refused;
+}
+
+// What serving does instead of all that follows.
+void explain_preflight(const Question& question, Explanation& out) {
+  const std::optional<PreflightOn> found = find_preflight(question);
+  if (!found) return;
+  const CorsPolicy& policy = found->route->rules->cors;
+  if (policy.passes) {
+    out.push_back(fmt::format("cors: a preflight of route {}; when serving it goes to the upstream as anonymous", found->route->name));
+    return;
+  }
+  const Answer answer = answer_preflight(policy, found->preflight, question.request);
+  out.push_back(fmt::format("cors: a preflight of route {}; when serving it is answered here with {}", found->route->name, answer.status));
 }
 
 // Why a request that the browser may have been made to send goes no further; nullopt when it does.
@@ -217,6 +237,7 @@ Task<Verdict> decide(const Question& question) {
     if (question.explanation != nullptr) question.explanation->push_back("decision: refused, " + std::string(bad->detail));
     co_return *bad;
   }
+  if (question.explanation != nullptr) explain_preflight(question, *question.explanation);
   route::RouteOutcome routed = find_route(question);
   const auto* found = std::get_if<route::Found>(&routed);
   if (found == nullptr) co_return not_routed(std::move(routed));

@@ -286,8 +286,8 @@ Task<void> Pipeline::serve_preflight(http::Exchange& exchange, const Road& road,
   const authorize::RoutePolicy for_anybody{.access = authorize::Access::public_, .require = std::nullopt};
   const std::vector<http::PathParameter> no_parameters;
   const identity::AuthOutcome nobody = identity::NotPresented{};
-  authorize::Decision decision =
-      authorize::Authorizer::decide(preflight.index, for_anybody, nobody, no_parameters, http::client_address(exchange.peer(), exchange.request()).view(), question.now);
+  authorize::Decision decision = authorize::Authorizer::decide(
+      preflight.index, for_anybody, nobody, no_parameters, http::client_address(exchange.peer(), exchange.request()).view(), question.now);
   const Admitted admitted{Allowed{&route, std::get<identity::Permit>(std::move(decision))}, {}};
   co_await forward(exchange, road, admitted, record);
 }

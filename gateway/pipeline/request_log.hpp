@@ -56,8 +56,8 @@ class RequestLog {
   void finished(const RequestRecord& record, const http::Exchange& exchange);
   // A decision about a caller: every refusal, and every identity that was let in.
   void decided(const RequestRecord& record, const http::Exchange& exchange);
-  // The same for decisions that a flood makes by the thousand: at most kOftenPerSecond of them are written in a second; the next line that is
-  // says how many were not.
+  // The same for decisions that a flood makes by the thousand: at most kOftenPerSecond of them are written in a second; the next line that
+  // is says how many were not.
   void decided_often(const RequestRecord& record, const http::Exchange& exchange);
   void event(const AuditEvent& event, const RequestRecord& record, const http::Exchange& exchange);
   void malformed(http::RequestFault fault) { metrics_.malformed_request(http::name(fault)); }
@@ -72,7 +72,7 @@ class RequestLog {
   observe::WorkerMetrics& metrics_;
   const Clock& clock_;
   observe::LogLine line_;
-  MonotonicTime often_since_{};   // the second that is counted
+  MonotonicTime often_since_{};  // the second that is counted
   std::uint64_t often_written_ = 0;
   std::uint64_t often_unwritten_ = 0;
 };

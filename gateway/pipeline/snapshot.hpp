@@ -39,7 +39,7 @@ struct Route {
   Establish establish = Establish::nothing;
   RouteRulesPtr rules;                     // nullptr: none
   std::optional<WebSocketPlan> websocket;  // nullopt: `Upgrade` is removed, and the request is an ordinary one
-  std::size_t upstream = 0;  // index into the worker's upstreams, in the order of the configuration
+  std::size_t upstream = 0;                // index into the worker's upstreams, in the order of the configuration
 };
 
 struct Snapshot {
@@ -53,7 +53,8 @@ struct Snapshot {
   issue::EdgeKeysPtr edge;                      // null without `tokens`
   std::vector<std::string> our_cookies;         // that we set: session, access, refresh; an upstream may not set them
   issue::RevocationTimes revocation_times;
-  RouteRulesPtr every_request = {};  // the rate limits of every route, for what belongs to none: our own endpoints and addresses without a route
+  RouteRulesPtr every_request =
+      {};  // the rate limits of every route, for what belongs to none: our own endpoints and addresses without a route
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
