@@ -42,6 +42,7 @@ class ConfigurationFolder {
     write_secret("config/secrets/session", "the first of two secrets, 32 bytes or more");
     write_secret("config/secrets/session.old", "the second of two secrets, 32 bytes or more");
     write_secret("config/secrets/express", "keyboard cat");
+    write("config/tls/clients-ca.crt", test::certificate_pem(test::make_authority()));
     write("config/tls/redis-ca.crt", test::certificate_pem(test::make_authority()));
     write_secret("config/keys/edge.jwks.json",
                  authenticate::SigningKey::generate_jwks(authenticate::Algorithm::es256, "edge-1").value());
