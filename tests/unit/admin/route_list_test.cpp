@@ -15,6 +15,8 @@ pipeline::Route route(std::string name, std::optional<std::string> host, std::st
                         .outbound = {},
                         .csrf = {},
                         .establish = pipeline::Establish::nothing,
+                        .rules = {},
+                        .websocket = {},
                         .upstream = 1};
   if (host) route.match.host = *route::HostPattern::parse(*host);
   return route;
