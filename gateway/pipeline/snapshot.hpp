@@ -53,8 +53,8 @@ struct Snapshot {
   issue::EdgeKeysPtr edge;                      // null without `tokens`
   std::vector<std::string> our_cookies;         // that we set: session, access, refresh; an upstream may not set them
   issue::RevocationTimes revocation_times;
-  RouteRulesPtr every_request =
-      {};  // the rate limits of every route, for what belongs to none: our own endpoints and addresses without a route
+  // The rate limits of every route, for what belongs to none: our own endpoints and addresses without a route.
+  RouteRulesPtr every_request = {};
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
