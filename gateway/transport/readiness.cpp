@@ -101,7 +101,7 @@ void Poller::forget(Readiness& readiness) noexcept {
   }
 }
 
-Readiness::Readiness(boost::asio::io_context& context, int socket) : poller_(Poller::of(context)), context_(context) {
+Readiness::Readiness(boost::asio::io_context& context, int socket) : poller_(Poller::of(context)), context_(context), socket_(socket) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.ptr = this;
@@ -166,7 +166,10 @@ void Readiness::wake_all() noexcept {
   poller_.rest();
 }
 
+// A close() of the socket would do where nobody else has it. A listening socket that a successor inherits lives on, and any socket while a
+// process is being started: its events would still come, to somebody who is gone.
 void Readiness::close() noexcept {
+  if (!closed_ && !poller_.is_down_) ::epoll_ctl(poller_.epoll_.native_handle(), EPOLL_CTL_DEL, socket_, nullptr);
   closed_ = true;
   poller_.forget(*this);
 }

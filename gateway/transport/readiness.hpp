@@ -170,6 +170,7 @@ class Readiness {
 
   Poller& poller_;
   boost::asio::io_context& context_;
+  const int socket_;
   std::array<Place, 2> places_;
   Readiness* previous_ = nullptr;
   Readiness* next_ = nullptr;

@@ -115,9 +115,7 @@ struct SharingOut : testing::Test {
 TEST_F(SharingOut, EveryWorkerGetsOne) { EXPECT_EQ(share_out(2, 2, true), (std::vector<std::size_t>{1, 1})); }
 TEST_F(SharingOut, FewerWorkersTakeAllOfThem) { EXPECT_EQ(share_out(5, 2, true), (std::vector<std::size_t>{3, 2})); }
 TEST_F(SharingOut, MoreWorkersBindTheirOwnBesideThem) { EXPECT_EQ(share_out(1, 3, true), (std::vector<std::size_t>{1, 1, 1})); }
-TEST_F(SharingOut, ASocketThatCannotHaveOthersBesideItIsShared) {
-  EXPECT_EQ(share_out(1, 3, false), (std::vector<std::size_t>{1, 1, 1}));
-}
+TEST_F(SharingOut, ASocketThatCannotHaveOthersBesideItIsShared) { EXPECT_EQ(share_out(1, 3, false), (std::vector<std::size_t>{1, 1, 1})); }
 
 }  // namespace
 }  // namespace sallyport::listen

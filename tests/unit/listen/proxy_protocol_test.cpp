@@ -76,8 +76,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Row{"nul", "PROXY TCP4 192.0.2.1\0 198.51.100.2 1 2\r\n"s, State::malformed, ""},
                     Row{"lower_case", "proxy TCP4 192.0.2.1 198.51.100.2 1 2\r\n", State::malformed, ""},
                     Row{"another_family", "PROXY UDP4 192.0.2.1 198.51.100.2 1 2\r\n", State::malformed, ""},
-                    Row{"http", "GET / HTTP/1.1\r\n", State::malformed, ""},
-                    Row{"cut", "PROXY TCP4 192.0.2", State::need_more, ""}, Row{"nothing", "", State::need_more, ""}),
+                    Row{"http", "GET / HTTP/1.1\r\n", State::malformed, ""}, Row{"cut", "PROXY TCP4 192.0.2", State::need_more, ""},
+                    Row{"nothing", "", State::need_more, ""}),
     row_name);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -88,9 +88,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"mapped_counts_as_v4", binary(1, 0x21, kMapped), State::complete, "192.0.2.1", 7},
         Row{"tlvs_are_skipped", binary(1, 0x11, kV4 + "\x01\x00\x02h2\x04\x00\x00"s), State::complete, "192.0.2.1", 56324},
         Row{"tlv_that_overruns", binary(1, 0x11, kV4 + "\x01\x00\x03h2"s), State::malformed, ""},
-        Row{"half_a_tlv", binary(1, 0x11, kV4 + "\x01\x00"s), State::malformed, ""},
-        Row{"local", binary(0, 0, {}), State::complete, ""}, Row{"local_ignores_its_body", binary(0, 0x11, "xyz"), State::complete, ""},
-        Row{"unspec", binary(1, 0, "abc"), State::complete, ""},
+        Row{"half_a_tlv", binary(1, 0x11, kV4 + "\x01\x00"s), State::malformed, ""}, Row{"local", binary(0, 0, {}), State::complete, ""},
+        Row{"local_ignores_its_body", binary(0, 0x11, "xyz"), State::complete, ""}, Row{"unspec", binary(1, 0, "abc"), State::complete, ""},
         Row{"unix", binary(1, 0x31, std::string(216, '\0')), State::complete, ""},
         Row{"unix_too_short", binary(1, 0x31, std::string(215, '\0')), State::malformed, ""},
         Row{"v4_too_short", binary(1, 0x11, kV4.substr(1)), State::malformed, ""},
