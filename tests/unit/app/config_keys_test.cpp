@@ -22,7 +22,10 @@ bool is_nested_requirement(const std::string& path, const std::string& key) {
   return path.ends_with(".require") && (key == "all" || key == "any" || key == "not");
 }
 // The keys of this mapping are the operator's own.
-bool is_free(const std::string& path) { return path.ends_with(".identity.headers") || path == "sessions.foreign.claims"; }
+bool is_free(const std::string& path) {
+  return path.ends_with(".identity.headers") || path.ends_with("_headers.add") || path.ends_with("_headers.set") ||
+         path == "sessions.foreign.claims";
+}
 
 void collect(const Node& node, const std::string& path, std::set<std::string>& keys) {
   for (const Node& item : node.items) collect(item, path.ends_with(".require") ? path : path + "[]", keys);
@@ -38,8 +41,8 @@ void collect_file(const std::string& name, const std::string& path, std::set<std
   const Source source{name, ""};
   Problems problems;
   // What cannot stand beside the rest stands there as a comment: `# path: …  # default: …`.
-  const std::string text = std::regex_replace(read_file(std::string(SALLYPORT_SOURCE_DIR) + "/" + name),
-                                              std::regex("\n# ([a-z_]+: \\S+ +# )"), "\n  $1");
+  const std::string text =
+      std::regex_replace(read_file(std::string(SALLYPORT_SOURCE_DIR) + "/" + name), std::regex("\n# ([a-z_]+: \\S+ +# )"), "\n  $1");
   const auto root = read_yaml(text, source, no_environment, problems);
   ASSERT_TRUE(root) << name;
   collect(*root, path, keys);
