@@ -139,7 +139,8 @@ void collect_keys(const Node& node, const std::string& path, std::vector<ScalarP
   for (const Node& item : node.items) collect_keys(item, path + "[]", keys);
   for (const Member& member : node.members) {
     const std::string below = path.empty() ? member.key.text : path + "." + member.key.text;
-    const bool is_free = path.ends_with(".identity.headers") || path.ends_with("_headers.add") || path.ends_with("_headers.set") || path == "sessions.foreign.claims";
+    const bool is_free = path.ends_with(".identity.headers") || path.ends_with("_headers.add") || path.ends_with("_headers.set") ||
+                         path == "sessions.foreign.claims";
     if (!is_free) keys.push_back({below, member.key.at, member.key.text.size(), false});
     collect_keys(member.value, below, keys);
   }
