@@ -1,6 +1,7 @@
 #include "app/config_keys.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "app/config_loader.hpp"
 
@@ -238,14 +239,12 @@ constexpr Key kKeys[] = {
     {"policies[].routes[].response_headers.remove"},
 };
 
-// Values that DESIGN knows and this version does not serve: each would promise more than is kept.
+// Values that DESIGN knows and this version does not serve: each would promise more than is kept. None at present.
 struct LaterValue {
   std::string_view path;
   std::string_view value;
 };
-constexpr LaterValue kLaterValues[] = {
-    {"listeners[].proxy_protocol", "v1_v2"},
-};
+constexpr std::array<LaterValue, 0> kLaterValues{};
 
 }  // namespace
 
