@@ -151,7 +151,7 @@ Result<Fleet::Upstreams> Fleet::prepare(const std::vector<UpstreamSettings>& set
       continue;
     }
     Result<SharedUpstreamPtr> made = SharedUpstream::create(wanted);
-    if (!made) return made.error();
+    if (!made) return make_error(made.error().fault, "upstream '" + wanted.name + "': " + made.error().detail);
     prepared.push_back(std::move(*made));
   }
   return prepared;

@@ -19,7 +19,7 @@
 namespace sallyport::upstream {
 
 // What one worker counts of one upstream. One thread writes, any may read: no read-modify-write is needed.
-class UpstreamCounts {
+class alignas(64) UpstreamCounts {
  public:
   struct Count {
     std::atomic<std::uint64_t> value{0};

@@ -175,6 +175,7 @@ class WithChecks(BalancingCase):
             self.wait_until_healthy_is(origin, 1, 4)
             self.wait_until_it_is_asked_again(origin, 10)
             over_at = time.monotonic()
+        fault_at -= 0.3 * PATIENCE  # what was under way is struck, too
         self.assertEqual(set(load.outcomes(0, fault_at)), {200})
         during = load.outcomes(fault_at, detected_at)
         self.assertLessEqual(set(during) - {200}, errors, during)

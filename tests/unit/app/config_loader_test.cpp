@@ -211,6 +211,7 @@ TEST_P(ReferenceMutations, P01_RefuseEveryUnknownKeyAndMissEveryRequiredOne) {
                                                   "store.redis",
                                                   "store.redis.url",
                                                   "sessions.on_store_outage.serve_cached_for",
+                                                  "upstreams[].health.path",
                                                   "sessions.foreign.secret_file",
                                                   "sessions.foreign.subject",
                                                   "tokens.issuer",

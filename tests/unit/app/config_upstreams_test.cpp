@@ -10,9 +10,9 @@ using ::testing::HasSubstr;
 
 class ConfigUpstreams : public ConfigurationFixture {
  protected:
-  // The one upstream, with these lines behind its servers.
-  upstream::UpstreamSettings with(const std::string& lines) {
-    return settings("[ { url: http://127.0.0.1:9001 } ]", "[ { url: http://127.0.0.1:9001 } ]\n" + lines).upstreams.front();
+  // The one upstream, with these keys behind its servers.
+  upstream::UpstreamSettings with(const std::string& keys) {
+    return settings("[ { url: http://127.0.0.1:9001 } ]", "[ { url: http://127.0.0.1:9001 } ]" + keys).upstreams.front();
   }
 };
 
@@ -29,12 +29,12 @@ TEST_F(ConfigUpstreams, HasDefaultsThatWatchServersAndCheckNothing) {
 
 TEST_F(ConfigUpstreams, ReadsHowServersAreJudged) {
   const upstream::UpstreamSettings upstream = with(
-      "    balance: least_requests\n"
-      "    health: { path: /healthz, interval: 1s, timeout: 500ms, healthy_after: 4, unhealthy_after: 5 }\n"
-      "    ejection: { failures: 7, for: 20s, percent_max: 30 }\n"
-      "    slow_start: 30s\n"
-      "    limits: { requests: 100, pending: 20 }\n"
-      "    retry_budget: { percent: 20, least: 0 }\n");
+      ", balance: least_requests"
+      ", health: { path: /healthz, interval: 1s, timeout: 500ms, healthy_after: 4, unhealthy_after: 5 }"
+      ", ejection: { failures: 7, for: 20s, percent_max: 30 }"
+      ", slow_start: 30s"
+      ", limits: { requests: 100, pending: 20 }"
+      ", retry_budget: { percent: 20, least: 0 }");
   EXPECT_EQ(upstream.balance, upstream::Balance::least_requests);
   EXPECT_EQ(upstream.health, (upstream::HealthSettings{"/healthz", seconds(1), milliseconds(500), 4, 5}));
   EXPECT_EQ(upstream.ejection, (upstream::EjectionSettings{7, seconds(20), 30}));
@@ -44,11 +44,11 @@ TEST_F(ConfigUpstreams, ReadsHowServersAreJudged) {
 }
 
 TEST_F(ConfigUpstreams, ACheckEndsBeforeTheNextBegins) {
-  EXPECT_EQ(with("    health: { path: / }\n").health->timeout, seconds(2));
-  EXPECT_EQ(with("    health: { path: /, interval: 1s }\n").health->timeout, seconds(1));
+  EXPECT_EQ(with(", health: { path: / }").health->timeout, seconds(2));
+  EXPECT_EQ(with(", health: { path: /, interval: 1s }").health->timeout, seconds(1));
 }
 
-TEST_F(ConfigUpstreams, EjectionCanBeOff) { EXPECT_FALSE(with("    ejection: off\n").ejection); }
+TEST_F(ConfigUpstreams, EjectionCanBeOff) { EXPECT_FALSE(with(", ejection: off").ejection); }
 
 TEST_F(ConfigUpstreams, ReadsUnixSockets) {
   const upstream::UpstreamSettings upstream =

@@ -99,6 +99,37 @@ TEST_F(ConnectInTurn, O01_GoesOnAtOnceWhereAnAddressRefuses) {
   EXPECT_LT(took_, kAddressPatience);
 }
 
+TEST_F(ConnectInTurn, O01_SaysThatNoneOfSeveralAnswers) {
+  const testing::ClosedPort first;
+  const testing::ClosedPort second;
+  const Result<ConnectedSocket> connected = connect({at(first.port()), at(second.port())}, std::chrono::seconds(15));
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().fault, Fault::unavailable);
+  EXPECT_LT(took_, std::chrono::seconds(5));
+}
+
+TEST_F(ConnectInTurn, O16_GivesUpOnSeveralSilentAddressesAtTheDeadline) {
+  const SilentAddress first;
+  const SilentAddress second;
+  const Result<ConnectedSocket> connected = connect({first.endpoint(), second.endpoint()}, std::chrono::milliseconds(600));
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().fault, Fault::timed_out);
+  EXPECT_GE(took_, std::chrono::milliseconds(600));
+}
+
+TEST(InterleaveFamilies, O16_TakesThemInTurnBeginningWithTheFirst) {
+  const auto named = [](std::initializer_list<const char*> addresses) {
+    std::vector<tcp::endpoint> endpoints;
+    for (const char* address : addresses) endpoints.emplace_back(boost::asio::ip::make_address(address), 80);
+    return endpoints;
+  };
+  EXPECT_EQ(interleave_families(named({"::1", "::2", "::3", "10.0.0.1", "10.0.0.2"})),
+            named({"::1", "10.0.0.1", "::2", "10.0.0.2", "::3"}));
+  EXPECT_EQ(interleave_families(named({"10.0.0.1", "::1", "::2", "::3"})), named({"10.0.0.1", "::1", "::2", "::3"}));
+  EXPECT_EQ(interleave_families(named({"10.0.0.1", "10.0.0.2"})), named({"10.0.0.1", "10.0.0.2"}));
+  EXPECT_TRUE(interleave_families({}).empty());
+}
+
 TEST_F(ConnectInTurn, RefusesAnEmptyList) {
   const Result<ConnectedSocket> connected = connect({}, std::chrono::seconds(1));
   ASSERT_FALSE(connected);

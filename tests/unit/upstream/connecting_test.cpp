@@ -342,6 +342,26 @@ TEST_F(ConnectingTls, L15_ChecksTheServersAddressWhenNoNameIsGiven) {
   EXPECT_EQ(result.status, ForwardStatus::answered) << result.detail;
 }
 
+TEST_F(ConnectingTls, L08_ShowsItsCertificateToAServerThatAsks) {
+  TlsServer tls(folder_, "asking", test::make_identity(wish({test::dns("orders.internal")}), &authority_));
+  folder_.write("clients.crt", test::certificate_pem(authority_));
+  ASSERT_EQ(SSL_CTX_load_verify_file(tls.context.get(), folder_.file("clients.crt").c_str()), 1);
+  SSL_CTX_set_verify(tls.context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  ScriptedUpstream server({answering(std::string(kOk))}, tls.context.get());
+  const test::Identity gateway = test::make_identity(
+      {.common_name = "gateway", .alt_names = {test::dns("gateway.internal")}, .extended_key_usage = "clientAuth"}, &authority_);
+  const test::IdentityFiles files = test::write_identity(folder_, "gateway", gateway);
+  for (const bool shows : {true, false}) {
+    SCOPED_TRACE(shows);
+    UpstreamSettings settings = tls_settings(server, "orders.internal");
+    if (shows) settings.tls->certificate = {{files.certificate_file, files.key_file}};
+    Worker worker(std::move(settings));
+    FakeExchange exchange;
+    const ForwardResult result = worker.forward(exchange);
+    EXPECT_EQ(result.status == ForwardStatus::answered, shows) << result.detail;
+  }
+}
+
 TEST_F(ConnectingTls, L15_RefusesAnotherName) {
   TlsServer tls(folder_, "other", test::make_identity(wish({test::dns("users.internal")}), &authority_));
   expect_refused(tls.context.get(), "orders.internal");
