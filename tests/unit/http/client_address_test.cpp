@@ -40,8 +40,8 @@ TEST_F(ClientAddressTest, GoesThroughTrustedHopsOfEveryField) {
 }
 
 TEST_F(ClientAddressTest, AMalformedElementEndsTheSearch) {
-  for (const char* bad : {"unknown", "", "192.0.2", "192.0.2.1:", "192.0.2.1:x", "192.0.2.1:123456", "[192.0.2.1]", "[::1", "::1]", "[::1]x",
-                          "fe80::1%eth0", "_hidden", "1.2.3.4 5.6.7.8", "\"192.0.2.1\"", "01.2.3.4"}) {
+  for (const char* bad : {"unknown", "", "192.0.2", "192.0.2.1:", "192.0.2.1:x", "192.0.2.1:123456", "[192.0.2.1]", "[::1", "::1]",
+                          "[::1]x", "fe80::1%eth0", "_hidden", "1.2.3.4 5.6.7.8", "\"192.0.2.1\"", "01.2.3.4"}) {
     EXPECT_EQ(behind({std::string("192.0.2.1, ") + bad}), "10.0.0.1") << bad;
     EXPECT_EQ(behind({std::string("192.0.2.1, ") + bad + ", 10.0.0.7"}), "10.0.0.7") << bad;
   }
@@ -79,7 +79,8 @@ TEST_F(ClientAddressTest, AMalformedRequestIdIsNot) {
   head.fields = {{"X-Request-Id", longest, FieldId::x_request_id}};
   EXPECT_EQ(forwarded_request_id(peer, head), longest);
   const std::string longer = longest + "a";
-  for (const std::string& bad : {std::string(), longer, std::string("a b"), std::string("a\"b"), std::string("a,b"), std::string("\xc3\xa4")}) {
+  for (const std::string& bad :
+       {std::string(), longer, std::string("a b"), std::string("a\"b"), std::string("a,b"), std::string("\xc3\xa4")}) {
     head.fields = {{"X-Request-Id", bad, FieldId::x_request_id}};
     EXPECT_EQ(forwarded_request_id(peer, head), std::nullopt) << bad;
   }
