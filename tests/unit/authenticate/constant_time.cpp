@@ -4,7 +4,7 @@
 
 namespace sallyport::testing {
 namespace {
-ConstantTimeComparisons comparisons;
+thread_local ConstantTimeComparisons comparisons;  // tests verify on several threads
 }
 
 ConstantTimeComparisons constant_time_comparisons() noexcept { return comparisons; }

@@ -133,13 +133,6 @@ TEST_F(SessionIssuerTest, SaysNeitherYesNorNoWhileItCannotAsk) {
   EXPECT_EQ(run(context_, issuer_.begin(alice(), settings_)).error().fault, Fault::timed_out);
 }
 
-TEST_F(SessionIssuerTest, ReportsABroadcastThatFailedThoughTheSessionIsGone) {
-  const IssuedSession issued = begin();
-  store_.refused["revoke"] = Fault::unavailable;
-  ASSERT_FALSE(end(issued.cookie_value).has_value());
-  EXPECT_TRUE(store_.state().sessions.empty());
-}
-
 TEST_F(SessionIssuerTest, WaitsForTheKeysWithoutARefusal) {
   sessions_.use_keys(nullptr);
   EXPECT_EQ(run(context_, issuer_.begin(alice(), settings_)).error().fault, Fault::unavailable);

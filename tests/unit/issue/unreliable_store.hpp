@@ -83,7 +83,20 @@ class UnreliableStore final : public store::Store {
     state_->sessions.emplace(session.key, session);
     co_return ending("create_session");
   }
-  Task<Result<std::optional<store::Session>>> find_session(store::Digest) override { co_return unused(); }
+  Task<Result<std::optional<store::Session>>> find_session(store::Digest key) override {
+    const std::optional<Error> refusal = begin("find_session");
+    if (refusal) co_return *refusal;
+    std::optional<store::Session> found;
+    {
+      const std::lock_guard lock(state_->mutex);
+      if (const auto at = state_->sessions.find(key); at != state_->sessions.end()) {
+        found = store::Session{key, at->second.subject, at->second.claims, {}, {}, at->second.idle_timeout, at->second.absolute_timeout};
+      }
+    }
+    const Result<void> end = ending("find_session");
+    if (!end) co_return end.error();
+    co_return found;
+  }
   Task<Result<bool>> touch_session(store::Digest, std::chrono::milliseconds) override { co_return unused(); }
   Task<Result<bool>> end_session(store::Digest key) override {
     const std::optional<Error> refusal = begin("end_session");

@@ -200,12 +200,12 @@ TEST_F(EstablisherTest, N02_AStoreThatIsAwayIs503AndTheOldSessionStays) {
 
 TEST_F(EstablisherTest, TellsNobodyOfANewSessionWhenTheOldOneCouldNotBeEnded) {
   recognise(R"({"sub":"alice"})");
-  const std::string session = worker_.sign_in();
   worker_.store.on_decided([&](std::string_view command) {
     if (command == "end_session") worker_.store.fail_with(Fault::timed_out);
   });
   for (const std::string path : {"/login", "/token"}) {
     worker_.store.fail_with(std::nullopt);
+    const std::string session = worker_.sign_in();
     const auto exchange = post(path, {session_cookie(session)});
     EXPECT_EQ(exchange.status(), 503) << path;
     expect_no_trace(exchange);
