@@ -17,7 +17,10 @@ using testing::HasSubstr;
 using testing::Not;
 
 ProcessMetrics process() {
-  return {.version = "1.2.3", .start_time_seconds = 1769860800, .log_lines_lost = 0, .certificate_expiry = {}, .config_reloads = {}};
+  ProcessMetrics process;
+  process.version = "1.2.3";
+  process.start_time_seconds = 1769860800;
+  return process;
 }
 
 std::vector<std::string> samples(const std::string& text, std::string_view prefix) {
