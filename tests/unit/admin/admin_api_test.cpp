@@ -136,7 +136,7 @@ TEST_F(AdminApiTest, AnswersHeadLikeGet) {
 
 TEST_F(AdminApiTest, KnowsNothingElse) {
   for (const std::string_view line :
-       {"GET /", "GET /metricsx", "GET /metrics/", "GET /LIVEZ", "GET /livez/x", "POST /reload", "OPTIONS *"}) {
+       {"GET /", "GET /metricsx", "GET /metrics/", "GET /LIVEZ", "GET /livez/x", "POST /reload/", "OPTIONS *"}) {
     const FakeExchange exchange = answer(line);
     EXPECT_EQ(exchange.status(), 404) << line;
     EXPECT_EQ(exchange.field("Content-Type"), "application/problem+json");
@@ -158,22 +158,22 @@ TEST_F(AdminApiTest, RefusesOtherMethods) {
 }
 
 TEST_F(AdminApiTest, ReloadsAndSaysWhatBecameOfIt) {
-  FakeExchange exchange = answer("POST /reload");
+  FakeExchange exchange = post("/reload", "");
   EXPECT_EQ(exchange.status(), 200);
   EXPECT_EQ(exchange.body(), R"({"status":"reloaded"})");
   report_.problems = {"gateway.yaml:3:5: \"x\" is missing", "another"};
-  exchange = answer("POST /reload");
+  exchange = post("/reload", "");
   EXPECT_EQ(exchange.status(), 422);
   EXPECT_EQ(exchange.body(), R"({"status":"refused","problems":["gateway.yaml:3:5: \"x\" is missing","another"]})");
   report_.needs_restart = true;
-  EXPECT_EQ(answer("POST /reload").status(), 409);
+  EXPECT_EQ(post("/reload", "").status(), 409);
   EXPECT_EQ(reloads_, 3);
 }
 
 TEST_F(AdminApiTest, ReloadsForOperatorsAlone) {
   EXPECT_EQ(answer("GET /reload").status(), 405);
-  EXPECT_EQ(answer("POST /reload", "Origin: https://page.example\r\n").status(), 403) << "a page that is open on this machine";
-  EXPECT_EQ(answer("POST /reload", "", kToken).status(), 401);
+  EXPECT_EQ(post("/reload", "", "Origin: https://page.example\r\n").status(), 403) << "a page that is open on this machine";
+  EXPECT_EQ(post("/reload", "", "", kToken).status(), 401);
   EXPECT_EQ(reloads_, 0);
 }
 
