@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "base/timer.hpp"
 
 namespace sallyport::app {
 
@@ -43,7 +43,6 @@ class FileWatch {
   void stop();
 
  private:
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   FileWatch(boost::asio::io_context& context, int descriptor);
   // Takes what the kernel has to say; whether any of it concerns a watched name.
   [[nodiscard]] bool take_events();

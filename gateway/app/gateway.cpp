@@ -27,7 +27,6 @@ Gateway::Gateway(std::string config_path, Settings settings, std::vector<std::st
       last_tasks_(control_, [this](std::string_view what) { fail(what); }),
       signals_(control_),
       certificate_timer_(control_),
-      pause_timer_(control_),
       shared_keys_(control_, log_, [this](const authenticate::TagKeysPtr& keys) { use_keys(keys); }),
       key_fetchers_({control_, wheel_, tasks_, log_, clock_}),
       reloader_(
@@ -158,12 +157,7 @@ void Gateway::serve() {
 // in the kernel's queue. A store that is away is waited for no longer than this, because tokens are served without it.
 Task<void> Gateway::start_workers() {
   const MonotonicTime until = clock_.monotonic_now() + kStorePatience;
-  while (!store_->hears_changes() && clock_.monotonic_now() < until) {
-    Timer timer(control_);
-    timer.expires_after(kPoll);
-    auto waited = co_await timer.async_wait(as_result);
-    static_cast<void>(waited);
-  }
+  while (!store_->hears_changes() && clock_.monotonic_now() < until) co_await pause(control_.get_executor(), kPoll);
   for (const std::unique_ptr<Worker>& worker : workers_) worker->start();
   tasks_.spawn(watchdog_.run());
   tasks_.spawn(memory_watch_.run());
@@ -227,16 +221,10 @@ void Gateway::worker_drained() {
   if (--workers_undrained_ == 0) tasks_.spawn(wind_down());
 }
 
-Task<void> Gateway::pause(std::chrono::milliseconds time) {
-  pause_timer_.expires_after(time);
-  auto waited = co_await pause_timer_.async_wait(as_result);
-  static_cast<void>(waited);
-}
-
 // From the outside in: whoever asks the store ends before it does.
 Task<void> Gateway::wind_down() {
   // A reload under way talks with the workers.
-  while (reloader_.is_busy()) co_await pause(kPoll);
+  while (reloader_.is_busy()) co_await pause(control_.get_executor(), kPoll);
   // The admin listener stayed to the last, so that /readyz and /metrics could be watched while draining.
   if (admin_listener_) {
     admin_draining_.value = true;

@@ -21,6 +21,7 @@
 #include "app/shared_keys.hpp"
 #include "app/watchdog.hpp"
 #include "app/worker.hpp"
+#include "base/timer.hpp"
 #include "upstream/fleet.hpp"
 
 namespace sallyport::app {
@@ -43,7 +44,6 @@ class Gateway {
 
  private:
   enum class State { starting, serving, draining };
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   static constexpr std::chrono::milliseconds kStorePatience{1'000};
   static constexpr std::chrono::milliseconds kPoll{5};
   static constexpr std::chrono::seconds kSuccessorPatience{30};     // until it serves
@@ -67,7 +67,6 @@ class Gateway {
   void worker_drained();
   [[nodiscard]] Task<void> wind_down();
   [[nodiscard]] Task<void> close_store();
-  [[nodiscard]] Task<void> pause(std::chrono::milliseconds time);
   void log_listening() const;
   void fail(std::string_view what) const { log_.event(observe::Level::error, "task_failed", what); }
 
@@ -111,7 +110,6 @@ class Gateway {
   TaskGroup last_tasks_;  // what waits for those above
   boost::asio::basic_signal_set<Executor> signals_;
   Timer certificate_timer_;
-  Timer pause_timer_;
   SharedKeys shared_keys_;  // hears of changes in store_
   bool has_keys_ = false;
   std::string secrets_digest_;  // of the files of `sessions.secret_file`

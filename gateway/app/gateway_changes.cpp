@@ -68,11 +68,10 @@ Task<Result<void>> Gateway::prepare_change(const std::shared_ptr<const Settings>
     next_listener_states_.push_back(std::move(*state));
   }
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    Task<Result<void>> preparing = worker->prepare(next, next_upstreams_);
+    Task<void> preparing = worker->prepare(next, next_upstreams_);
     auto ended = co_await boost::asio::co_spawn(worker->executor(), std::move(preparing), as_result);
-    auto& [failure, prepared] = ended;
+    auto& [failure] = ended;
     if (failure) co_return make_error(Fault::internal, "a worker could not prepare");
-    if (!prepared) co_return prepared.error();
   }
   co_return Result<void>();
 }

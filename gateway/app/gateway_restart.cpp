@@ -96,12 +96,7 @@ void Gateway::step_back() {
 
 Task<void> Gateway::give_store_up() {
   const MonotonicTime end = clock_.monotonic_now() + kStoreGrace;
-  while (workers_undrained_ != 0 && clock_.monotonic_now() < end) {
-    Timer timer(control_);
-    timer.expires_after(kPoll);
-    auto waited = co_await timer.async_wait(as_result);
-    static_cast<void>(waited);
-  }
+  while (workers_undrained_ != 0 && clock_.monotonic_now() < end) co_await pause(control_.get_executor(), kPoll);
   if (store_service_) store_service_->let_go();
 }
 

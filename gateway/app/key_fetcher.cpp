@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
 
 #include "authenticate/key_cache.hpp"
 #include "base/secret.hpp"
+#include "base/timer.hpp"
 
 namespace sallyport::app {
 namespace {
@@ -17,7 +17,6 @@ using authenticate::KeySource;
 using observe::Level;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 constexpr seconds kLifeLeast{60};
 constexpr seconds kLifeMost{24 * 3600};

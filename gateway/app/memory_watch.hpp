@@ -3,10 +3,9 @@
 
 #include <chrono>
 
-#include <boost/asio/basic_waitable_timer.hpp>
-
 #include "base/overload.hpp"
 #include "base/task.hpp"
+#include "base/timer.hpp"
 #include "observe/log.hpp"
 
 namespace sallyport::app {
@@ -23,7 +22,6 @@ class MemoryWatch {
   void stop();
 
  private:
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   void tell();
 
   Timer timer_;

@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "app/config_loader.hpp"
 #include "base/clock.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "observe/log.hpp"
 
 namespace sallyport::app {
@@ -63,7 +63,6 @@ class Reloader {
   [[nodiscard]] WallTime last_success() const noexcept { return last_success_; }
 
  private:
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   struct Pass;
   [[nodiscard]] Task<void> run();
   [[nodiscard]] Task<ReloadOutcome> pass();

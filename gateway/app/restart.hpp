@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "base/timer.hpp"
 
 namespace sallyport::app {
 
@@ -44,7 +44,6 @@ class Successor {
   [[nodiscard]] std::string end();
 
  private:
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   Successor(boost::asio::io_context& context, pid_t pid, int pipe);
   pid_t pid_;
   boost::asio::posix::basic_stream_descriptor<Executor> pipe_;

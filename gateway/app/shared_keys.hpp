@@ -7,6 +7,7 @@
 
 #include "authenticate/tag_keys.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "observe/log.hpp"
 #include "store/store.hpp"
 
@@ -43,8 +44,6 @@ class SharedKeys final : public store::ChangeListener {
  private:
   static constexpr std::chrono::milliseconds kRetryFirst{100};
   static constexpr std::chrono::milliseconds kRetryLast{2'000};
-
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
   void adopt(const Secret& secret);
 

@@ -7,9 +7,8 @@
 #include <memory>
 #include <vector>
 
-#include <boost/asio/basic_waitable_timer.hpp>
-
 #include "base/task.hpp"
+#include "base/timer.hpp"
 #include "observe/log.hpp"
 
 namespace sallyport::app {
@@ -37,7 +36,6 @@ class Watchdog {
 
  private:
   using Instant = std::chrono::steady_clock::time_point;
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   // Shared with what is posted to a loop, which may never run.
   struct Pulse {
     std::atomic<bool> answered{true};

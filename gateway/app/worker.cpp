@@ -65,9 +65,9 @@ std::shared_ptr<const pipeline::Road> Worker::make_road(const Settings& settings
   return road;
 }
 
-Task<Result<void>> Worker::prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams) {
+Task<void> Worker::prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams) {
   next_road_ = make_road(*settings, upstreams);
-  co_return Result<void>();
+  co_return;
 }
 
 Task<void> Worker::commit() {

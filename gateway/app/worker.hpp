@@ -14,6 +14,7 @@
 #include "authorize/rate_limit.hpp"
 #include "base/overload.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "issue/revoker.hpp"
 #include "issue/session_issuer.hpp"
 #include "issue/token_pairs.hpp"
@@ -57,9 +58,9 @@ class Worker {
   void use_keys(authenticate::TagKeysPtr keys);
 
   // Both on the worker's own thread (co_spawn them on executor()), before wind_down(). prepare() makes what the settings need beside what
-  // is in use, and changes nothing: Fault as upstream::Upstream::create(). commit() is when the next requests follow them; those under way
+  // is in use, and changes nothing. commit() is when the next requests follow them; those under way
   // end with what they began with. Upstreams whose settings are equal stay as they are, with their connections.
-  [[nodiscard]] Task<Result<void>> prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams);
+  [[nodiscard]] Task<void> prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams);
   [[nodiscard]] Task<void> commit();
 
   // From any thread. Stops accepting, lets requests under way finish until `deadline`, then aborts them; `on_drained` is called once, on
@@ -89,8 +90,6 @@ class Worker {
   static constexpr std::size_t kTokenCacheBytesMax = 64 * 1024 * 1024;
   static constexpr std::chrono::milliseconds kLogFlushInterval{100};
   static constexpr std::chrono::milliseconds kRotationPoll{5};
-
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
   boost::asio::io_context context_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   boost::asio::executor_work_guard<Executor> work_;

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
+
+#include "base/timer.hpp"
 
 namespace sallyport::authenticate {
 namespace {
-
-using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 // Absent and empty are two things, and both may be asked for.
 std::string_view text_of(const std::optional<std::string>& key_id) noexcept {

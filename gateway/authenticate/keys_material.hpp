@@ -13,16 +13,10 @@
 #include <openssl/evp.h>
 
 #include "authenticate/keys.hpp"
+#include "base/free_with.hpp"
 
 namespace sallyport::authenticate {
 
-template <auto kFree>
-struct FreeWith {
-  template <class T>
-  void operator()(T* pointer) const noexcept {
-    kFree(pointer);
-  }
-};
 using PkeyPtr = std::unique_ptr<EVP_PKEY, FreeWith<&EVP_PKEY_free>>;
 using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, FreeWith<&EVP_PKEY_CTX_free>>;
 using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, FreeWith<&EVP_MD_CTX_free>>;

@@ -5,9 +5,8 @@
 #include <set>
 #include <utility>
 
-#include <boost/asio/basic_waitable_timer.hpp>
-
 #include "authenticate/session_cache.hpp"
+#include "base/timer.hpp"
 
 namespace sallyport::authenticate {
 namespace {
@@ -19,7 +18,6 @@ using identity::RefusalReason;
 using identity::Refused;
 using identity::Unavailable;
 using std::chrono::milliseconds;
-using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 // When the store was asked. What it says is left counts from there, so that no end is ever later than the store's.
 struct Moment {

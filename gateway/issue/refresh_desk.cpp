@@ -2,16 +2,15 @@
 #include <map>
 #include <utility>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include "base/timer.hpp"
 #include "issue/token_pairs.hpp"
 
 namespace sallyport::issue {
 namespace {
 
-using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using Outcome = store::Rotation::Outcome;
 
 // A rotation under way and what became of it.

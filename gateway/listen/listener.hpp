@@ -8,6 +8,7 @@
 
 #include "base/overload.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "http/http1_session.hpp"
 #include "listen/shared_listener.hpp"
 #include "listen/socket_address.hpp"
@@ -63,7 +64,6 @@ class Listener {
   [[nodiscard]] std::size_t connections() const noexcept { return live_count_; }
 
  private:
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
   struct Connection;
   // A listening socket, and who accepts from it.
   struct Door {

@@ -8,24 +8,18 @@
 #include <ctime>
 #include <memory>
 
+#include "base/free_with.hpp"
 #include "base/secret.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::transport {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<&GENERAL_NAMES_free>>;
-using BioPtr = std::unique_ptr<BIO, Deleter<&BIO_free_all>>;
+using NamesPtr = std::unique_ptr<GENERAL_NAMES, FreeWith<&GENERAL_NAMES_free>>;
+using BioPtr = std::unique_ptr<BIO, FreeWith<&BIO_free_all>>;
 
 void free_bytes(unsigned char* bytes) { OPENSSL_free(bytes); }
-using BytesPtr = std::unique_ptr<unsigned char, Deleter<&free_bytes>>;
+using BytesPtr = std::unique_ptr<unsigned char, FreeWith<&free_bytes>>;
 
 constexpr std::size_t kSubjectBytesMax = 1024;
 constexpr std::size_t kNameBytesMax = 2048;

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/free_with.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::transport {
@@ -23,19 +24,12 @@ constexpr const char* kGroups = "X25519:P-256:P-384";
 constexpr int kSecurityLevel = 2;
 constexpr int kChainDepthMax = 10;
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using File = std::unique_ptr<std::FILE, Deleter<&std::fclose>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<&X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<&EVP_PKEY_free>>;
+using File = std::unique_ptr<std::FILE, FreeWith<&std::fclose>>;
+using X509Ptr = std::unique_ptr<X509, FreeWith<&X509_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, FreeWith<&EVP_PKEY_free>>;
 
 void free_chain(STACK_OF(X509) * chain) { sk_X509_pop_free(chain, X509_free); }
-using ChainPtr = std::unique_ptr<STACK_OF(X509), Deleter<&free_chain>>;
+using ChainPtr = std::unique_ptr<STACK_OF(X509), FreeWith<&free_chain>>;
 
 Result<File> open_file(const std::string& path) {
   File file(std::fopen(path.c_str(), "re"));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/secret.hpp"
+#include "base/timer.hpp"
 #include "http/limits.hpp"
 #include "http/response_parser.hpp"
 #include "transport/connector.hpp"
@@ -13,7 +14,6 @@
 namespace sallyport::upstream {
 namespace {
 
-using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kHeadBytesMax = 16 * 1024;

@@ -19,6 +19,7 @@
 
 #include "base/result.hpp"
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
 #include "transport/deadline_wheel.hpp"
@@ -66,7 +67,7 @@ class Fleet {
   std::vector<std::shared_ptr<Watch>> watches_;
   bool is_ticking_ = false;
   bool is_stopped_ = false;
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor> timer_;
+  Timer timer_;
   TaskGroup tasks_;
 };
 

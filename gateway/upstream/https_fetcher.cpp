@@ -4,12 +4,12 @@
 #include <array>
 #include <utility>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "base/byte_buffer.hpp"
 #include "base/text.hpp"
+#include "base/timer.hpp"
 #include "http/body_decoder.hpp"
 #include "http/host.hpp"
 #include "http/response_parser.hpp"
@@ -19,7 +19,6 @@ namespace sallyport::upstream {
 namespace {
 
 namespace asio = boost::asio;
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor>;
 using Resolver = asio::ip::basic_resolver<asio::ip::tcp, Executor>;
 using boost::system::error_code;
 using transport::IoResult;
