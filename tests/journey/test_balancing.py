@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+from support.acceptor import Acceptor
 from support.free_ports import free_port
 from support.gateway import PATIENCE, GatewayCase, main
 from support.http_client import Closed, Malformed
@@ -302,30 +303,25 @@ class UnixSocket(GatewayCase):
     @classmethod
     def change(cls, stand, configuration, policies):
         path = str(stand.folder / "app.sock")
-        cls.listener = socket.socket(socket.AF_UNIX)
-        cls.listener.bind(path)
-        cls.listener.listen()
-        threading.Thread(target=cls.serve, daemon=True).start()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        cls.acceptor = Acceptor(listener, cls.serve)
         configuration["upstreams"].append({"name": "local", "servers": [{"url": f"unix:{path}"}], "host": "server"})
         policies["routes"].append({"name": "local", "match": {"path": "/local/**"}, "access": "public", "upstream": "local"})
 
-    @classmethod
-    def serve(cls):
-        while True:
-            try:
-                connection, _ = cls.listener.accept()
-            except OSError:
-                return
-            with connection:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(head), head))
+    @staticmethod
+    def serve(connection):
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(head), head))
 
     @classmethod
     def tearDownClass(cls):
         super().tearDownClass()
-        cls.listener.close()
+        cls.acceptor.close()
 
     def test_a_unix_socket_is_a_server(self):
         answer = self.ask("GET", "/local/x", host="example.test")

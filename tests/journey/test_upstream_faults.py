@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 
+from support.acceptor import Acceptor
 from support.gateway import PATIENCE, SANITIZED, GatewayCase, main
 from support.http_client import Closed, Malformed, chunked, request
 from support.oracle import Oracle, response
@@ -19,9 +20,8 @@ class UpstreamFaults(GatewayCase):
         for name in ("no-such-name", "unreachable", "two-families"):
             policies["routes"].append({"name": name, "match": {"path": f"/{name}/**"}, "access": "public", "upstream": name})
         # A service that is the gateway itself, behind something that the loader cannot see through.
-        cls.relay = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=cls.pass_on, args=(cls.relay, stand.plain_address), daemon=True).start()
-        configuration["upstreams"].append({"name": "ourselves", "servers": [{"url": f"http://127.0.0.1:{cls.relay.getsockname()[1]}"}]})
+        cls.relay = Acceptor(socket.create_server(("127.0.0.1", 0)), lambda near: cls.pass_on(near, stand.plain_address))
+        configuration["upstreams"].append({"name": "ourselves", "servers": [{"url": f"http://127.0.0.1:{cls.relay.address[1]}"}]})
         policies["routes"].append({"name": "loop", "match": {"path": "/loop/**"}, "access": "public", "upstream": "ourselves"})
 
     @classmethod
@@ -30,8 +30,7 @@ class UpstreamFaults(GatewayCase):
         super().tearDownClass()
 
     @staticmethod
-    def pass_on(relay: socket.socket, address) -> None:
-        """Every connection to `relay` becomes one to `address`."""
+    def pass_on(near: socket.socket, address) -> None:
         def copy(source: socket.socket, target: socket.socket) -> None:
             try:
                 while data := source.recv(65536):
@@ -39,14 +38,9 @@ class UpstreamFaults(GatewayCase):
                 target.shutdown(socket.SHUT_WR)
             except OSError:
                 pass
-        while True:
-            try:
-                near, _ = relay.accept()
-            except OSError:
-                return
-            far = socket.create_connection(address)
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=copy, args=pair, daemon=True).start()
+        far = socket.create_connection(address)
+        for pair in ((near, far), (far, near)):
+            threading.Thread(target=copy, args=pair, daemon=True).start()
 
     def answer_bytes(self, data: bytes, keep: bool = False) -> None:
         def answer(_seen, connection):

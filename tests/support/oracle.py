@@ -5,6 +5,8 @@ import socket
 import ssl
 import threading
 
+from support.acceptor import Acceptor
+
 
 @dataclasses.dataclass
 class Seen:
@@ -98,10 +100,9 @@ class Oracle:
         self.malformed: list[bytes] = []
         self.answer = echo
         self.answer_head = None
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.address = self._listener.getsockname()
+        self._acceptor = Acceptor(socket.create_server(("127.0.0.1", 0), backlog=256), self._serve)
+        self.address = self._acceptor.address
         self.port = self.address[1]
-        threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -139,16 +140,8 @@ class Oracle:
                 pass
 
     def close(self) -> None:
-        self._listener.close()
+        self._acceptor.close()
         self.close_connections()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

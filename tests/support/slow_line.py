@@ -1,8 +1,9 @@
 """A loopback relay in front of a server, which delays what passes."""
 import selectors
 import socket
-import threading
 import time
+
+from support.acceptor import Acceptor
 
 
 class SlowLine:
@@ -10,21 +11,12 @@ class SlowLine:
 
     def __init__(self, target, delay: float = 0):
         self.target, self.delay = target, delay
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = self._listener.getsockname()
+        self._acceptor = Acceptor(socket.create_server(("127.0.0.1", 0), backlog=64), self._serve)
+        self.address = self._acceptor.address
         self.port = self.address[1]
-        threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+        self._acceptor.close()
 
     def _serve(self, near: socket.socket) -> None:
         try:
