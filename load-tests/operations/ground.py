@@ -64,12 +64,15 @@ def replace(path: pathlib.Path, content: str | bytes) -> None:
 class Wrk(threading.Thread):
     """64 connections over TLS at full speed, in the background. join() it, then look at `result`."""
 
-    def __init__(self, stand: Stand, seconds: int, path: str = "/who/x", tokens: int = 100, connections: int = 64, method: str = "GET",
-                 tls: bool = True, delay: float = 0):
-        """`delay`: milliseconds that a connection waits between an answer and its next request, on average."""
+    def __init__(self, stand: Stand, seconds: int, path: str = "/who/x", tokens: int | list[str] = 100, connections: int = 64,
+                 method: str = "GET", tls: bool = True, delay: float = 0):
+        """`tokens`: how many callers of ours take turns, or the tokens themselves.
+        `delay`: milliseconds that a connection waits between an answer and its next request, on average."""
         super().__init__(daemon=True)
         tokens_file = stand.folder / f"tokens-{id(self)}"
-        tokens_file.write_text("".join(stand.token(sub=f"caller-{number}") + "\n" for number in range(tokens)))
+        if isinstance(tokens, int):
+            tokens = [stand.token(sub=f"caller-{number}") for number in range(tokens)]
+        tokens_file.write_text("".join(token + "\n" for token in tokens))
         port = stand.tls_port if tls else stand.plain_port
         self._command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(ROOT / "load-tests/wrk/requests.lua"),
                          f"{'https' if tls else 'http'}://localhost:{port}{path}", "--", method, "0", str(tokens_file), str(delay)]

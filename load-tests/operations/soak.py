@@ -129,7 +129,7 @@ def main() -> None:
                 print(f"{time.monotonic() - began:.0f} s: {samples[-1]}", flush=True)
         time.sleep(1)
     load.join()
-    ok = soak.ground.gateway.alive()
+    ok = soak.ground.gateway.alive
     third = len(samples) // 3
     for what, margin in (("kib", 0.05), ("descriptors", 0.1), ("threads", 0)):
         second, last = (statistics.median(each[what] for each in part) for part in (samples[third:2 * third], samples[2 * third:]))
@@ -137,7 +137,7 @@ def main() -> None:
         ok = ok and not grown
         print(f"{'GROWN' if grown else 'flat'}: {what}: {second:.0f} in the second third, {last:.0f} in the last")
     print(f"{load.result.get('requests')} requests of wrk, {load.failed} failed; {number} things happened; process "
-          f"{'alive' if soak.ground.gateway.alive() else 'DEAD'}")
+          f"{'alive' if soak.ground.gateway.alive else 'DEAD'}")
     os.sync()
     sys.exit(0 if ok else 1)
 
