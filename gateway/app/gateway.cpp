@@ -142,7 +142,8 @@ void Gateway::serve() {
   for (const std::string& address : inherited_.sockets.left()) {
     log_.event(Level::warning, "socket_unused", address + ": a listening socket was handed to us that no listener is configured for");
   }
-  if (admin_listener_) admin_listener_->start();
+  // A successor's not before it serves: until then operators are to meet the process that does.
+  if (admin_listener_ && !inherited_.predecessor.exists()) admin_listener_->start();
   key_fetchers_.use(settings_->snapshot->issuers);
   fleet_.commit(std::move(next_upstreams_));
   tasks_.spawn(start_workers());
@@ -154,14 +155,20 @@ void Gateway::serve() {
 }
 
 // Not before the store has told what was revoked, so that a restart forgets nothing. The listeners are bound: who connects meanwhile waits
-// in the kernel's queue. A store that is away is waited for no longer than this, because tokens are served without it.
+// in the kernel's queue, or is served by our predecessor: he knows, and ends us when we do not within his patience. Without one, a store
+// that is away is waited for no longer than this, because public routes are served without it.
 Task<void> Gateway::start_workers() {
   const MonotonicTime until = clock_.monotonic_now() + kStorePatience;
-  while (!store_->hears_changes() && clock_.monotonic_now() < until) co_await pause(control_.get_executor(), kPoll);
+  while (state_ == State::starting && !(store_->hears_changes() && revocations_.is_complete())) {
+    if (clock_.monotonic_now() >= until && !inherited_.predecessor.is_listening()) break;
+    co_await pause(control_.get_executor(), kPoll);
+  }
+  if (admin_listener_ && inherited_.predecessor.exists() && state_ == State::starting) admin_listener_->start();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->start();
   tasks_.spawn(watchdog_.run());
   tasks_.spawn(memory_watch_.run());
-  if (state_ == State::starting) state_ = State::serving;
+  if (state_ == State::draining) co_return;  // told to stop meanwhile: nobody is told that we serve
+  state_ = State::serving;
   log_listening();
   service_manager_.ready();
   inherited_.predecessor.say_ready();

@@ -206,6 +206,7 @@ std::vector<std::string> Gateway::not_ready_reasons() const {
   if (state_ == State::starting) reasons.emplace_back("starting");
   if (state_ == State::draining) reasons.emplace_back("draining");
   for (std::string& missing : key_fetchers_.missing()) reasons.push_back(std::move(missing));
+  if (!revocations_.is_complete()) reasons.emplace_back("store: what was revoked is not known yet");
   if (!settings_->needs_store) return reasons;
   std::string trouble = store_service_->trouble();
   if (!trouble.empty()) reasons.push_back("store: " + std::move(trouble));

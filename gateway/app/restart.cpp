@@ -1,6 +1,7 @@
 #include "app/restart.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -172,6 +173,12 @@ Predecessor& Predecessor::operator=(Predecessor&& other) noexcept {
 
 Predecessor::~Predecessor() {
   if (pipe_ >= 0) ::close(pipe_);
+}
+
+bool Predecessor::is_listening() const noexcept {
+  if (pipe_ < 0) return false;
+  pollfd asked{pipe_, 0, 0};
+  return ::poll(&asked, 1, 0) == 0;  // its end of the pipe is closed with it, which is an error of ours
 }
 
 void Predecessor::say(char word) const {

@@ -63,6 +63,8 @@ class Predecessor {
   ~Predecessor();
 
   [[nodiscard]] bool exists() const noexcept { return pipe_ >= 0; }
+  // Whether it is still there to hear of us.
+  [[nodiscard]] bool is_listening() const noexcept;
   void say_wants_store() const { say('s'); }
   void say_ready() const { say('r'); }
 

@@ -72,7 +72,9 @@ identity::AuthOutcome CertificateAuthenticator::authenticate(const transport::Pe
   }
   IdentityFacts facts = facts_of(certificate);
   if (facts.subject.empty()) return Refused{RefusalReason::claim_missing, "the client certificate has neither a subject nor one URI"};
+  const bool knows_revocations = revocations_.is_complete();
   if (is_revoked(facts, now)) return Refused{RefusalReason::revoked, "the client certificate"};
+  if (!knows_revocations) return identity::Unavailable{"what was revoked is not known yet"};
   const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
   const std::size_t bytes = bytes_of(*identity);
   known_.insert(certificate.thumbprint, Entry{identity, generation}, bytes, [](auto) {});

@@ -15,7 +15,7 @@ namespace sallyport::authenticate {
 // of one without, its only URI ("spiffe://example.org/orders"). The issuer is "client-certificate". Claims: dns_names, uris, emails
 // (lists, empty ones too) and thumbprint. No roles, no scopes.
 // Refused: neither a subject nor exactly one URI; expired since the handshake; revoked, by its subject (when its validity began before
-// the revocation) or by its thumbprint as a token id.
+// the revocation) or by its thumbprint as a token id. Unavailable: the revocations are not complete yet.
 class CertificateAuthenticator {
  public:
   static constexpr std::size_t kEntriesMax = 4'096;

@@ -151,7 +151,9 @@ JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, c
     return {std::move(*refused), is_expired_edge_token};
   }
   auto& facts = std::get<identity::IdentityFacts>(verification.result);
+  const bool knows_revocations = revocations_.is_complete();
   if (is_revoked(facts, now)) return {Refused{RefusalReason::revoked, verification.issuer->settings.name}};
+  if (!knows_revocations) return {identity::Unavailable{"what was revoked is not known yet"}};
   const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
   cache_.insert(bearer.token, std::move(verification.issuer), identity, now, generation, verification.keys_generation);
   // After it is remembered: others may show it with their certificate, and it need not be verified for each that may not.

@@ -19,7 +19,7 @@ class JwtAuthenticator {
   // Revocations are asked for every token, cached ones too (one comparison while none was added). A token of the edge must say its family
   // (`sid`): without, it could not be revoked with it.
   // A token that is bound to a client certificate counts only with `certificate`, which the connection showed (nullptr: none).
-  // A token whose key is not among the keys, and may yet come, is Unavailable.
+  // A token whose key is not among the keys, and may yet come, is Unavailable; so is a good one while the revocations are not complete.
   [[nodiscard]] identity::AuthOutcome authenticate(const BearerToken& bearer, const CredentialPlan& plan, WallTime now,
                                                    const transport::PeerCertificate* certificate = nullptr) {
     return judge(bearer, plan, now, certificate).outcome;

@@ -335,7 +335,9 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
   if (auto* refused = std::get_if<Refused>(&reading)) return forget(flight, std::move(*refused));
   auto& facts = std::get<IdentityFacts>(reading);
   const std::uint64_t generation = around.revocations.generation();  // before they are asked
+  const bool knows_revocations = around.revocations.is_complete();
   const bool revoked = is_revoked(facts);
+  if (!revoked && !knows_revocations) return Unavailable{"what was revoked is not known yet"};
   const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
   const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
   // What could not hear of a change may still replace what is older, which an outage can make useful, and is worth no more than that.

@@ -100,6 +100,10 @@ void RefreshDesk::Impl::land(const FlightKey& key, Flight& flight) {
 
 Task<void> RefreshDesk::Impl::fly(std::shared_ptr<Impl> impl, std::shared_ptr<Flight> flight, authenticate::RefreshToken token,
                                   EdgeKeysPtr keys, authenticate::TagKeysPtr tags) {
+  if (!impl->surroundings.revocations.is_complete()) {  // before anything is spent
+    flight->outcome = RefreshUnavailable{"what was revoked is not known yet"};
+    co_return;
+  }
   const store::RotationRules rules{keys->settings().reuse_window, keys->settings().refresh_ttl};
   const Result<store::Rotation> rotation = co_await impl->surroundings.store.rotate_family(token.family_key, token.generation, rules);
   if (!rotation) {

@@ -83,6 +83,7 @@ Task<void> RedisChannel::listen(std::shared_ptr<RedisChannel> self) {
       const MonotonicTime since = now();
       self->setup_->log.event(Level::info, "store_connected", self->setup_->settings.address());
       self->trouble_.clear();
+      if (!self->list_was_full_) self->setup_->revocations.complete();
       self->fresh_until_ = connection->heard_at() + kFreshness;
       self->audience_->begin_epoch(self->client_id_, self->fresh_until_);
       self->tasks_.spawn(beat(self, connection));

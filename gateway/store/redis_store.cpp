@@ -429,6 +429,7 @@ RedisService::RedisService(std::shared_ptr<const RedisSetup> setup, boost::asio:
     : setup_(std::move(setup)),
       audience_(std::make_shared<RedisAudience>()),
       channel_(std::make_shared<RedisChannel>(setup_, audience_, control)) {
+  setup_->revocations.expect_history();
   channel_->start();
 }
 

@@ -38,6 +38,14 @@ class RevocationList {
   };
   [[nodiscard]] bool revokes(const Credential& credential, WallTime now) const;
 
+  // Whether what was revoked before this process began is known. It is from the start, unless the store must be asked for it
+  // (expect_history()): then from complete() on, for good. Until then what is not found revoked is "could not ask", never good. Read it
+  // before revokes(); what was found not revoked while it was true needs no second look at it.
+  [[nodiscard]] bool is_complete() const noexcept { return is_complete_.load(std::memory_order_acquire); }
+  // By the store that feeds the list, before anybody asks it.
+  void expect_history() noexcept { is_complete_.store(false, std::memory_order_release); }
+  void complete() noexcept { is_complete_.store(true, std::memory_order_release); }
+
   // Changes with every add(), and with nothing else. What was found not revoked at some generation need not be looked up again while the
   // generation stays: that is one atomic load on the road of a warm request. Read it before revokes().
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
@@ -53,6 +61,7 @@ class RevocationList {
   struct Impl;
   std::unique_ptr<Impl> impl_;
   std::atomic<std::uint64_t> generation_{1};
+  std::atomic<bool> is_complete_{true};
 };
 
 }  // namespace sallyport::store

@@ -10,6 +10,7 @@ import time
 from support.gateway import BINARY, PATIENCE, GatewayCase, main
 from support.http_client import bearer
 from support.load import Load
+from support.redis_server import RedisServer
 
 
 class Follower:
@@ -137,6 +138,43 @@ class InAFile(RestartCase):
         self.assertEqual(self.ask("GET", "/api/x", cookie).status, 200)
         self.assert_no_request_fails(3)
         self.assertEqual(self.ask("GET", "/api/x", cookie).status, 200)
+
+
+class InRedis(RestartCase):
+    """Both serve for a while; what was revoked is known to the new one before it does."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.redis = RedisServer("appendonly yes", "appendfsync always")
+        cls.addClassCleanup(cls.redis.close)
+        super().setUpClass()
+
+    @classmethod
+    def change(cls, stand, configuration, policies) -> None:
+        configuration["store"] = {"kind": "redis", "redis": {"url": cls.redis.url}}
+
+    def test_N01_a_successor_does_not_take_over_before_it_knows_what_was_revoked(self):
+        revoked, good = self.stand.token(jti="stolen"), self.stand.token(jti="kept")
+        status, body, _ = self.gateway.admin_request("/revocations", "POST", b'{"token_id": "stolen"}', {"Content-Type": "application/json"})
+        self.assertEqual(status, 204, body)
+        self.redis.kill()
+        before, old = len(self.events("restart_done")), self.gateway.process
+        old.send_signal(signal.SIGUSR2)
+        self.until(lambda: self.events("restart_begun"), "no successor is started")
+        until = time.monotonic() + 3 * PATIENCE
+        while time.monotonic() < until:
+            self.assertEqual(self.ask("GET", "/api/x", token=revoked).status, 401)
+            self.assertEqual(self.ask("GET", "/api/x", token=good).status, 200)
+            self.assertEqual(self.gateway.admin_status("/readyz"), 200, "the old process answers for the service")
+            time.sleep(0.02)
+        self.assertIsNone(old.poll())
+        self.assertEqual(self.events("restart_done")[before:], [])
+        self.redis.start()
+        done = self.until(lambda: self.events("restart_done")[before:], "no successor serves")
+        self.gateway.process = Follower(int(done[0]["detail"].split()[1]))
+        self.assertEqual(old.wait(20 * PATIENCE), 0)
+        self.assertEqual(self.ask("GET", "/api/x", token=revoked).status, 401)
+        self.assertEqual(self.ask("GET", "/api/x", token=good).status, 200)
 
 
 class FromSystemd(GatewayCase):

@@ -4,7 +4,7 @@ import time
 
 from support.gateway import PATIENCE, main
 from support.redis_server import RedisServer
-from support.sessions import SESSION, forged_id, generation_of, sign_in_body
+from support.sessions import SESSION, SessionCase, forged_id, generation_of, sign_in_body
 from support.slow_line import SlowLine
 from support.store_case import CHANNEL, COMMAND_TIMEOUT, StoreCase
 
@@ -184,11 +184,12 @@ class NotThere(StoreCase):
         super().change(stand, configuration, policies)
         configuration["store"]["redis"]["url"] = cls.late.url
 
-    def test_N01_it_starts_serves_tokens_and_becomes_ready_when_redis_comes(self):
+    def test_N01_it_starts_and_becomes_ready_when_redis_comes(self):
         status, body, _ = self.admin("/readyz")
         self.assertEqual(status, 503)
-        self.assertIn(b"store", body.lower())
-        self.assertEqual(self.with_token(self.stand.token()).status, 200)
+        self.assertIn(b"what was revoked is not known yet", body)
+        self.assert_unavailable(self.with_token(self.stand.token()))  # it may have been revoked
+        self.assert_invalid_token("a.b.c")
         self.assertEqual(self.get(target="/public/x").status, 200)
         self.assertEqual(self.get().status, 401)
         self.assert_unavailable(self.with_session(forged_id()))  # whether it is forged cannot be told before the secret is known
@@ -196,8 +197,38 @@ class NotThere(StoreCase):
         self.late.start()
         self.eventually(lambda: self.gateway.admin_status("/readyz") == 200, "readiness", 3)
         self.wait_for_store()
+        self.assertEqual(self.with_token(self.stand.token()).status, 200)
         self.assert_subject(self.sign_in("early").ask("GET", "/api/x"), "early")
         self.assertEqual(self.with_session(forged_id()).status, 401)
+
+
+class TokensAlone(SessionCase):
+    """A store that is there for revocations alone: neither sessions nor tokens are kept in it."""
+    redis_options = ["appendonly yes", "appendfsync always"]
+
+    @classmethod
+    def change(cls, stand, configuration, policies):
+        configuration["store"] = {"kind": "redis", "redis": {"url": cls.redis.url, "command_timeout": f"{PATIENCE}s"}}
+
+    def test_N01_a_start_without_redis_does_not_forget_what_was_revoked(self):
+        revoked, good = self.stand.token(jti="stolen"), self.stand.token(jti="kept")
+        self.assertEqual(self.with_token(revoked).status, 200)
+        self.revoke(token_id="stolen")
+        self.redis.kill()
+        self.assertEqual(self.with_token(revoked).status, 401)
+        self.assertEqual(self.with_token(good).status, 200, "who knows goes on")
+        self.gateway.stop()
+        self.gateway.start("/livez")
+        self.assertEqual(self.get(target="/public/x").status, 200)
+        self.assert_unavailable(self.with_token(revoked))
+        self.assert_unavailable(self.with_token(good))
+        status, body, _ = self.admin("/readyz")
+        self.assertEqual(status, 503)
+        self.assertIn(b"what was revoked is not known yet", body)
+        self.redis.start()
+        self.eventually(lambda: self.gateway.admin_status("/readyz") == 200, "readiness")
+        self.assertEqual(self.with_token(revoked).status, 401)
+        self.assertEqual(self.with_token(good).status, 200)
 
 
 class SlowStore(StoreCase):

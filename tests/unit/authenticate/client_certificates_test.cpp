@@ -161,5 +161,12 @@ TEST_F(ClientCertificates, L08_IsRevokedBySubjectAndByThumbprint) {
   EXPECT_EQ(judge(&renewed), "CN=fresh") << "a certificate that was made after the revocation";
 }
 
+TEST_F(ClientCertificates, N01_NoneIsGoodBeforeWhatWasRevokedIsKnown) {
+  revocations_.expect_history();
+  EXPECT_TRUE(std::holds_alternative<identity::Unavailable>(outcome(RequestBuilder(), certificates_plan_, &orders_)));
+  revocations_.complete();
+  EXPECT_EQ(judge(&orders_), "CN=orders,O=Example");
+}
+
 }  // namespace
 }  // namespace sallyport::authenticate

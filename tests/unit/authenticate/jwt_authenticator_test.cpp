@@ -263,6 +263,22 @@ TEST_F(JwtAuthenticatorTest, RefusesATokenThatWasRevokedBeforeItWasSeen) {
   EXPECT_EQ(cache_.entries(), 1U) << "a refusal is not cached";
 }
 
+TEST_F(JwtAuthenticatorTest, N01_NoTokenIsGoodBeforeWhatWasRevokedIsKnown) {
+  const std::string revoked = testing::good_token(Algorithm::es256, Claims().set("jti", "\"id-1\""));
+  revocations_.expect_history();
+  for (const std::string& token : {token_, revoked}) {
+    const auto outcome = ask(token, plan_of({corp_}));
+    EXPECT_TRUE(std::holds_alternative<identity::Unavailable>(outcome)) << word_of(outcome);
+  }
+  EXPECT_EQ(cache_.entries(), 0U);
+  EXPECT_EQ(judge("a.b.c", plan_of({corp_})), "malformed") << "what is bad in any case is refused";
+  ASSERT_TRUE(revoke_at(Kind::token_id, "id-1", kNow));
+  EXPECT_EQ(judge(revoked, plan_of({corp_})), "revoked") << "what was heard counts before all was";
+  revocations_.complete();
+  EXPECT_EQ(judge(token_, plan_of({corp_})), "alice");
+  EXPECT_EQ(judge(revoked, plan_of({corp_})), "revoked");
+}
+
 TEST_F(JwtAuthenticatorTest, G08_RefusesACachedTokenFromTheMomentThatItIsRevoked) {
   const std::string token = testing::good_token(Algorithm::es256, Claims().set("jti", "\"id-1\""));
   EXPECT_EQ(judge(token, plan_of({corp_})), "alice");

@@ -421,6 +421,15 @@ TEST_F(SessionAuthenticatorTest, G08_RefusesAColdSessionThatWasRevokedAndFromThe
   EXPECT_EQ(store_.calls(), calls);
 }
 
+TEST_F(SessionAuthenticatorTest, N01_NoSessionIsGoodBeforeWhatWasRevokedIsKnown) {
+  const std::string cookie = create();
+  revocations_.expect_history();
+  EXPECT_TRUE(std::holds_alternative<identity::Unavailable>(outcome_of(cookie)));
+  EXPECT_EQ(recall(cookie), "ask") << "nothing was remembered";
+  revocations_.complete();
+  EXPECT_EQ(judge(cookie), "alice");
+}
+
 TEST_F(SessionAuthenticatorTest, KeepsWarmSessionsThatARevocationDoesNotConcern) {
   const std::string cookie = create();
   ASSERT_EQ(judge(cookie), "alice");

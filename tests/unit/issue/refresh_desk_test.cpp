@@ -62,6 +62,14 @@ TEST_F(RefreshDeskTest, SpendsATokenForItsSuccessor) {
   EXPECT_EQ(gateway_.refreshed("rotated"), 1U);
 }
 
+TEST_F(RefreshDeskTest, N01_NothingIsSpentBeforeWhatWasRevokedIsKnown) {
+  gateway_.revocations.expect_history();
+  EXPECT_TRUE(std::holds_alternative<RefreshUnavailable>(refresh(first_->refresh)));
+  EXPECT_EQ(gateway_.store.asked("rotate_family"), 0);
+  gateway_.revocations.complete();
+  EXPECT_NE(pair_of(refresh(first_->refresh)), nullptr);
+}
+
 TEST_F(RefreshDeskTest, H01_AHundredAtOnceAreOneRotation) {
   const std::vector<RefreshOutcome> outcomes = refresh_at_once(first_->refresh, 100);
   ASSERT_EQ(outcomes.size(), 100U);

@@ -108,8 +108,15 @@ TEST_F(RedisFaults, N01_AServerThatIsAwayIsNoReasonNotToStart) {
   EXPECT_FALSE(process_->hears());
   EXPECT_NE(process_->trouble(), "");
   EXPECT_TRUE(eventually([&] { return process_->log().find("store_unreachable") != std::string::npos; }));
+  EXPECT_FALSE(process_->revocations().is_complete()) << "nobody can say who was revoked";
   server_->start();
   EXPECT_LT(takes([&] { return process_->hears() && process_->trouble().empty(); }), kRecovery);
+  EXPECT_TRUE(process_->revocations().is_complete());
+  server_->stop();
+  EXPECT_TRUE(eventually([&] { return !process_->hears(); }));
+  EXPECT_TRUE(process_->revocations().is_complete()) << "what was heard is not forgotten";
+  server_->start();
+  EXPECT_TRUE(eventually([&] { return process_->hears(); }));
   EXPECT_TRUE(process_->create("a", "alice"));
 }
 
@@ -300,6 +307,7 @@ TEST_F(RedisFaults, MoreRevocationsThanTheListHoldsAreSaid) {
   wish.revocations_max = 10;
   open(wish);
   EXPECT_TRUE(eventually([&] { return process_->trouble().find("more revocations than the list holds") != std::string::npos; }));
+  EXPECT_FALSE(process_->revocations().is_complete());
 }
 
 TEST_F(RedisFaults, N12_EvictionIsWarnedOfOnce) {

@@ -185,6 +185,17 @@ TEST(RevocationList, SaysUntilWhenASubjectIsRevoked) {
   EXPECT_EQ(list.size(), 2U) << "of everything there is one";
 }
 
+TEST(RevocationList, IsCompleteUnlessItsHistoryIsStillToCome) {
+  RevocationList list(10);
+  EXPECT_TRUE(list.is_complete());
+  list.expect_history();
+  EXPECT_FALSE(list.is_complete());
+  ASSERT_TRUE(list.add({Kind::subject, "alice", kNow, hours(1)}, kLater, kNow));
+  EXPECT_FALSE(list.is_complete()) << "one is not all";
+  list.complete();
+  EXPECT_TRUE(list.is_complete());
+}
+
 TEST(RevocationList, DemandsATime) {
   RevocationList list(10);
   EXPECT_THROW((void)list.add({Kind::subject, "alice", {}, hours(1)}, kLater, kNow), std::invalid_argument);
