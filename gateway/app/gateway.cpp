@@ -192,7 +192,12 @@ Task<void> Gateway::supervise() {
   for (;;) {
     const int signal = co_await next_signal();
     if (signal == 0) co_return;  // drained: the signal set was closed
-    on_signal(signal);
+    // Whatever becomes of one, the next is heard.
+    try {
+      on_signal(signal);
+    } catch (const std::exception& failure) {
+      fail(failure.what());
+    }
   }
 }
 
@@ -208,10 +213,15 @@ void Gateway::on_signal(int signal) {
   begin_drain(impatient ? std::chrono::milliseconds(0) : settings_->drain_timeout, std::chrono::milliseconds(0));
 }
 
+// Each by itself. One that cannot be opened goes on with the file that it has.
 void Gateway::reopen_logs() {
-  access_writer_.reopen();
-  audit_writer_.reopen();
-  log_writer_.reopen();
+  for (observe::LineWriter* writer : {&access_writer_, &audit_writer_, &log_writer_}) {
+    try {
+      writer->reopen();
+    } catch (const std::runtime_error& failure) {
+      log_.event(Level::error, "log_reopen_failed", failure.what());
+    }
+  }
 }
 
 void Gateway::begin_drain(std::chrono::milliseconds time, std::chrono::milliseconds patience) {

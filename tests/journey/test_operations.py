@@ -155,6 +155,28 @@ class Logs(GatewayCase):
         self.ask("GET", "/public/after")
         self.gateway.wait_for_line("access", lambda line: line.get("path") == "/public/after")
 
+    def test_a_log_that_cannot_be_opened_again_costs_neither_the_log_nor_a_signal(self):
+        path = self.gateway.folder / "access.log"
+        kept = path.with_suffix(".kept")
+        path.rename(kept)
+        path.mkdir()  # nothing that could be opened for writing
+        try:
+            for said in (1, 2):
+                self.gateway.process.send_signal(signal.SIGUSR1)
+                deadline = time.monotonic() + 5 * PATIENCE
+                while self.gateway.output().count('"log_reopen_failed"') < said:
+                    self.assertLess(time.monotonic(), deadline, "nothing is said of it, or the signal is not heard any more")
+                    time.sleep(0.05)
+        finally:
+            path.rmdir()
+        self.gateway.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 5 * PATIENCE
+        while not path.exists():
+            self.assertLess(time.monotonic(), deadline, "it is not opened again")
+            time.sleep(0.05)
+        self.ask("GET", "/public/later")
+        self.gateway.wait_for_line("access", lambda line: line.get("path") == "/public/later")
+
     def test_the_same_subject_hashes_alike_and_others_differently(self):
         hashes = {}
         for index, subject in enumerate(("alice", "alice", "bob")):
