@@ -206,6 +206,8 @@ void Gateway::on_signal(int signal) {
   if (signal == SIGUSR1) return reopen_logs();  // what log rotation sends
   if (signal == SIGUSR2) return tasks_.spawn(hand_over());
   if (signal == SIGHUP) return tasks_.spawn(reload("SIGHUP"));
+  told_to_stop_ = true;
+  if (successor_ != nullptr) successor_->tell_to_stop();
   const bool impatient = state_ == State::draining;
   log_.event(Level::info, "draining",
              impatient ? "a second signal: closing what is left" : "no new connections; requests under way finish");
@@ -240,8 +242,8 @@ void Gateway::worker_drained() {
 
 // From the outside in: whoever asks the store ends before it does.
 Task<void> Gateway::wind_down() {
-  // A reload under way talks with the workers.
-  while (reloader_.is_busy()) co_await pause(control_.get_executor(), kPoll);
+  // A reload under way talks with the workers; while a successor is being started, signals are for him too.
+  while (reloader_.is_busy() || is_handing_over_) co_await pause(control_.get_executor(), kPoll);
   // The admin listener stayed to the last, so that /readyz and /metrics could be watched while draining.
   if (admin_listener_) {
     admin_draining_.value = true;

@@ -136,6 +136,8 @@ class Gateway {
   MemoryWatch memory_watch_;
   Inheritance inherited_;
   bool is_handing_over_ = false;
+  Successor* successor_ = nullptr;  // that is being started
+  bool told_to_stop_ = false;       // by SIGTERM or SIGINT: the service, not this process alone
   State state_ = State::starting;
   WallTime started_at_{};
 };

@@ -44,6 +44,10 @@ Task<void> Gateway::hand_over() {
     co_return;
   }
   is_handing_over_ = true;
+  struct Done {
+    bool& is_handing_over;
+    ~Done() { is_handing_over = false; }
+  } const done_with_it{is_handing_over_};
   const std::vector<listen::UniqueDescriptor> sockets = listening_sockets();
   // Once we have stepped back there is no way but forward: then another one is tried.
   constexpr int kTries = 3;
@@ -52,7 +56,6 @@ Task<void> Gateway::hand_over() {
     const bool done = co_await std::move(trying);
     if (done || state_ == State::serving) break;
   }
-  is_handing_over_ = false;
 }
 
 Task<bool> Gateway::hand_over_to_one(const std::vector<listen::UniqueDescriptor>& sockets) {
@@ -64,15 +67,25 @@ Task<bool> Gateway::hand_over_to_one(const std::vector<listen::UniqueDescriptor>
     co_return false;
   }
   Successor& successor = **started;
+  successor_ = &successor;
+  struct Done {
+    Successor*& successor;
+    ~Done() { successor = nullptr; }
+  } const done_with_it{successor_};
   log_.event(Level::info, "restart_begun", fmt::format("the successor is process {}", successor.pid()));
   Task<Successor::Word> hearing = successor.hear(kSuccessorPatience);
   Successor::Word word = co_await std::move(hearing);
-  if (word == Successor::Word::wants_store && state_ != State::starting) {
+  if (word == Successor::Word::wants_store && !told_to_stop_) {
     step_back();
     Task<void> giving_up = give_store_up();
     co_await std::move(giving_up);
     Task<Successor::Word> hearing_again = successor.hear(kSuccessorPatience);
     word = co_await std::move(hearing_again);
+  }
+  if (told_to_stop_) {  // and so was he: if he serves already, he finishes his requests as we do
+    successor.release();
+    log_.event(Level::warning, "restart_failed", fmt::format("the gateway was told to stop; so was process {}", successor.pid()));
+    co_return true;
   }
   if (word != Successor::Word::ready) {
     const std::string_view why = word == Successor::Word::silent ? "the successor was not ready in time" : "the successor did not come up";

@@ -138,6 +138,10 @@ Task<Successor::Word> Successor::hear(std::chrono::milliseconds patience) {
   }
 }
 
+void Successor::tell_to_stop() const noexcept {
+  if (!ended_) ::kill(pid_, SIGTERM);
+}
+
 std::string Successor::end() {
   if (ended_) return "it has ended";
   ended_ = true;

@@ -40,6 +40,8 @@ class Successor {
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   // It lives without us.
   void release() noexcept { released_ = true; }
+  // As we were told: it drains, or ends at once where it does not serve yet.
+  void tell_to_stop() const noexcept;
   // Kills it where it still runs, and says how it ended.
   [[nodiscard]] std::string end();
 

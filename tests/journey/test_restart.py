@@ -176,6 +176,25 @@ class InRedis(RestartCase):
         self.assertEqual(self.ask("GET", "/api/x", token=revoked).status, 401)
         self.assertEqual(self.ask("GET", "/api/x", token=good).status, 200)
 
+    def test_who_is_told_to_stop_while_a_successor_starts_stops_with_it(self):
+        begun, old = len(self.events("restart_begun")), self.gateway.process
+        self.redis.kill()  # so that the successor is not ready soon
+        try:
+            old.send_signal(signal.SIGUSR2)
+            event = self.until(lambda: self.events("restart_begun")[begun:], "no successor is started")[0]
+            successor = Follower(int(event["detail"].split()[-1]))
+            time.sleep(0.5 * PATIENCE)
+            self.assertIsNone(successor.poll())
+            old.send_signal(signal.SIGTERM)
+            self.assertEqual(old.wait(10 * PATIENCE), 0)
+            self.assertEqual(successor.wait(10 * PATIENCE), 0)
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(self.gateway.addresses["plain"], 1).close()
+        finally:
+            self.redis.start()
+            if old.poll() is not None:
+                self.gateway.start()
+
 
 class FromSystemd(GatewayCase):
     def test_sockets_of_the_service_manager_are_served(self):
