@@ -88,6 +88,11 @@ Task<void> Gateway::commit_change(std::shared_ptr<const Settings> next, authenti
     if (failure) fail("a worker did not take the new configuration over");
   }
   for (std::size_t i = 0; i < listeners_.size(); ++i) listeners_[i]->commit(std::move(next_listener_states_[i]));
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    Task<void> ending = worker->end_distrusted();
+    auto ended = co_await boost::asio::co_spawn(worker->executor(), std::move(ending), as_result);
+    static_cast<void>(ended);  // it throws nothing
+  }
   operators_->use(next->snapshot, next->takes_sessions);
   if (token) admin_api_->use_token(std::move(*token));
   log_.set_level(next->log.level);

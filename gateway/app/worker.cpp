@@ -77,6 +77,11 @@ Task<void> Worker::commit() {
   pipeline_.use(road_);
 }
 
+Task<void> Worker::end_distrusted() {
+  for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->end_distrusted();
+  co_return;
+}
+
 void Worker::start() {
   for (const std::unique_ptr<listen::Listener>& listener : listeners_) listener->start();
   tasks_.spawn(flush_logs());

@@ -62,6 +62,8 @@ class Worker {
   // end with what they began with. Upstreams whose settings are equal stay as they are, with their connections.
   [[nodiscard]] Task<void> prepare(std::shared_ptr<const Settings> settings, upstream::Fleet::Upstreams upstreams);
   [[nodiscard]] Task<void> commit();
+  // On the worker's own thread, once the listeners' new states are committed: connections that were let in on something else end.
+  [[nodiscard]] Task<void> end_distrusted();
 
   // From any thread. Stops accepting, lets requests under way finish until `deadline`, then aborts them; `on_drained` is called once, on
   // the worker's thread, when no connection is left. Called again, it only moves the deadline.

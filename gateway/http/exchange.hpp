@@ -19,7 +19,7 @@ namespace sallyport::http {
 
 struct TrustedProxies;  // http/client_address.hpp
 
-// Who is at the other end of the connection. Set once per connection; outlives its exchanges.
+// Who is at the other end of the connection. Set once per connection, but for is_distrusted; outlives its exchanges.
 struct Peer {
   std::string_view listener{};  // the listener's configured name
   // The IP address at the other end as text, IPv4-mapped IPv6 as IPv4, without a zone; with the PROXY protocol the one that the proxy
@@ -35,6 +35,9 @@ struct Peer {
   const TrustedProxies* trusted_proxies = nullptr;
   // Certificates matter on this listener: a request whose Host is not the name of the TLS handshake is misdirected (421).
   bool asks_for_certificate = false;
+  // A reload changed what the connection was let in on (its listener's authorities, networks, TLS version): no request follows the one at
+  // hand, and what counts only with `certificate` counts no more.
+  bool is_distrusted = false;
 };
 
 enum class BodyState : std::uint8_t {

@@ -176,7 +176,7 @@ void Http1Exchange::write_framing(AnswerBody body, bool body_forbidden) {
 void Http1Exchange::start(int status, std::span<const Field> fields, AnswerBody body) {
   if (started_) throw std::logic_error("Exchange::start() was called twice");
   started_ = true;
-  if (draining_.value) closing_ = true;
+  if (draining_.value || peer_.is_distrusted) closing_ = true;
   if (!decoder_.complete() && !keeps_reading_) {
     drop_buffered_body();
     if (body_state_ != BodyState::end) closing_ = true;

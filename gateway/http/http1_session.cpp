@@ -14,6 +14,7 @@ class Http1Session {
  public:
   Http1Session(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state)
       : stream_(stream),
+        peer_(peer),
         context_(context),
         state_(state),
         parser_(context.limits),
@@ -22,6 +23,10 @@ class Http1Session {
   Task<void> run() {
     bool go_on = true;
     while (go_on) {
+      if (peer_.is_distrusted) {
+        co_await linger();  // over what is pipelined: the answer before it must arrive
+        co_return;
+      }
       const bool has_bytes = co_await wait_for_first_byte();
       if (!has_bytes) co_return;
       state_.idle = false;
@@ -65,6 +70,7 @@ class Http1Session {
       if (const auto* parsed = std::get_if<HeadParsed>(&outcome)) {
         stream_.never_expire();
         const std::size_t head_bytes = parsed->bytes;
+        if (peer_.is_distrusted) co_return false;  // while the head came
         co_return co_await answer(head_bytes);
       }
       if (const auto* refused = std::get_if<HeadRefused>(&outcome)) {
@@ -132,6 +138,7 @@ class Http1Session {
   }
 
   transport::Stream& stream_;
+  const Peer& peer_;
   const SessionContext& context_;
   SessionState& state_;
   ByteBuffer input_;

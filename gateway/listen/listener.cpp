@@ -61,6 +61,12 @@ struct Listener::Connection {
   }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
+  // Without a request at hand: nobody waits for an answer.
+  void end_if_idle() noexcept {
+    if (!session.idle) return;
+    stream.shutdown_write();
+    stream.abort();
+  }
 
   Listener& listener;
   const ListenerStatePtr state;  // outlives the stream, whose TLS calls it
@@ -126,11 +132,7 @@ void Listener::drain(MonotonicTime deadline) {
   stop_accepting();
   if (!drained_idle_ && worker_.draining.patience == std::chrono::milliseconds(0)) {
     drained_idle_ = true;
-    for (Connection* connection = first_; connection != nullptr; connection = connection->next) {
-      if (!connection->session.idle) continue;
-      connection->stream.shutdown_write();
-      connection->stream.abort();
-    }
+    for (Connection* connection = first_; connection != nullptr; connection = connection->next) connection->end_if_idle();
   }
   if (deadline <= worker_.clock.monotonic_now()) {
     drain_deadline_.disarm();
@@ -142,6 +144,15 @@ void Listener::drain(MonotonicTime deadline) {
 
 void Listener::abort_all() noexcept {
   for (Connection* connection = first_; connection != nullptr; connection = connection->next) connection->stream.abort();
+}
+
+void Listener::end_distrusted() noexcept {
+  const std::uint64_t trust = shared_->state()->trust;
+  for (Connection* connection = first_; connection != nullptr; connection = connection->next) {
+    if (connection->state->trust == trust) continue;
+    connection->peer.is_distrusted = true;
+    connection->end_if_idle();
+  }
 }
 
 Task<void> Listener::accept_loop(Door& door) {

@@ -57,6 +57,9 @@ class Listener {
   // only moves the deadline. The worker sets its http::Draining before.
   void drain(MonotonicTime deadline);
   void abort_all() noexcept;
+  // After a SharedListener::commit(): connections that were let in on something else end, idle ones now, the others with the request at
+  // hand. Where the trust is the same, nobody notices.
+  void end_distrusted() noexcept;
   // Returns when the accepting and every connection have ended.
   [[nodiscard]] Task<void> join() { return tasks_.join(); }
 

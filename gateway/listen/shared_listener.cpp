@@ -32,6 +32,16 @@ bool is_shareable(int descriptor) noexcept {
   return ::getsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
 }
 
+// Whether both let in the same clients, and on the same evidence.
+bool trust_alike(const ListenerState& a, const ListenerState& b) {
+  const ListenerSettings& one = a.settings;
+  const ListenerSettings& other = b.settings;
+  if (one.proxy_protocol != other.proxy_protocol || one.trusted_proxies.networks != other.trusted_proxies.networks) return false;
+  if (one.allow != other.allow || one.deny != other.deny) return false;
+  if (a.tls == nullptr || b.tls == nullptr) return a.tls == b.tls;
+  return one.tls->min_version == other.tls->min_version && a.tls->clients_digest() == b.tls->clients_digest();
+}
+
 }  // namespace
 
 AddressCounts::AddressCounts() {
@@ -101,13 +111,13 @@ Result<std::shared_ptr<SharedListener>> SharedListener::create(ListenerSettings 
     const Result<UniqueDescriptor> probe = bind_tcp(*address, Share::no);
     if (!probe) return probe.error();
   }
-  Result<ListenerStatePtr> state = made->load(std::move(settings));
+  Result<std::shared_ptr<ListenerState>> state = made->load(std::move(settings));
   if (!state) return state.error();
   made->state_ = std::move(*state);
   return made;
 }
 
-Result<ListenerStatePtr> SharedListener::load(ListenerSettings settings) const {
+Result<std::shared_ptr<ListenerState>> SharedListener::load(ListenerSettings settings) const {
   auto state = std::make_shared<ListenerState>();
   state->settings = std::move(settings);
   if (state->settings.tls) {
@@ -115,7 +125,7 @@ Result<ListenerStatePtr> SharedListener::load(ListenerSettings settings) const {
     if (!tls) return tls.error();
     state->tls = std::move(*tls);
   }
-  return ListenerStatePtr(std::move(state));
+  return state;
 }
 
 Result<ListenerStatePtr> SharedListener::prepare(ListenerSettings settings) const {
@@ -124,7 +134,10 @@ Result<ListenerStatePtr> SharedListener::prepare(ListenerSettings settings) cons
   if (!is_same_place || settings.tls.has_value() != now->settings.tls.has_value()) {
     return make_error(Fault::unsupported, name_ + ": the address of a listener and whether it has TLS need a restart");
   }
-  return load(std::move(settings));
+  const Result<std::shared_ptr<ListenerState>> next = load(std::move(settings));
+  if (!next) return next.error();
+  (*next)->trust = trust_alike(**next, *now) ? now->trust : now->trust + 1;
+  return ListenerStatePtr(*next);
 }
 
 void SharedListener::commit(ListenerStatePtr state) noexcept {

@@ -20,9 +20,13 @@
 
 namespace sallyport::listen {
 
-// What a connection is served by from its first byte to its last, whatever a reload does meanwhile. Immutable; any thread.
+// What a connection is served by from its first byte to its last; a reload with another `trust` makes the request at hand its last.
+// Immutable; any thread.
 struct ListenerState {
   ListenerSettings settings;
+  // Counts the reloads that changed what connections are let in on: authorities of client certificates and whether one is required, the
+  // least TLS version, the PROXY protocol and who is trusted with it, `allow`, `deny`.
+  std::uint64_t trust = 0;
   std::unique_ptr<TlsServerContext> tls;  // nullptr: clear text
 };
 using ListenerStatePtr = std::shared_ptr<const ListenerState>;
@@ -65,7 +69,8 @@ class SharedListener {
 
   // Both for a reload. prepare() loads what `settings` name and changes nothing; Fault as create(). commit() makes it what connections get
   // that are accepted from now on, on every worker. Name and address stay what they were, and so does whether there is TLS:
-  // Fault::unsupported. Tickets go on to resume, unless the authorities of client certificates changed.
+  // Fault::unsupported. Tickets go on to resume, unless the authorities of client certificates changed. Connections that were let in on
+  // something else than `state` says are for Listener::end_distrusted().
   [[nodiscard]] Result<ListenerStatePtr> prepare(ListenerSettings settings) const;
   void commit(ListenerStatePtr state) noexcept;
 
@@ -119,7 +124,7 @@ class SharedListener {
 
  private:
   SharedListener(const ListenerSettings& settings, const Clock& clock, std::size_t workers);
-  [[nodiscard]] Result<ListenerStatePtr> load(ListenerSettings settings) const;
+  [[nodiscard]] Result<std::shared_ptr<ListenerState>> load(ListenerSettings settings) const;
   [[nodiscard]] Result<UniqueDescriptor> bind_one();
 
   const std::string name_;

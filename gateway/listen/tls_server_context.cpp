@@ -127,6 +127,10 @@ std::size_t TlsServerContext::choose(std::string_view server_name) const {
   return wildcard == by_name_.end() ? 0 : wildcard->second;
 }
 
+std::string TlsServerContext::clients_digest() const {
+  return (asks_clients_ ? (requires_certificates_ ? "required" : "optional") : "none") + authorities_;
+}
+
 bool TlsServerContext::bind_session(ssl_st* ssl, std::size_t certificate, std::string_view server_name) const {
   std::string text = listener_;
   text += '\0';
@@ -134,8 +138,7 @@ bool TlsServerContext::bind_session(ssl_st* ssl, std::size_t certificate, std::s
   text += '\0';
   text += server_name;
   text += '\0';
-  text += asks_clients_ ? (requires_certificates_ ? "required" : "optional") : "none";
-  text += authorities_;
+  text += clients_digest();
   const Sha256 id = sha256(text);
   static_assert(sizeof id <= SSL_MAX_SID_CTX_LENGTH);
   return SSL_set_session_id_context(ssl, id.data(), static_cast<unsigned>(id.size())) == 1;

@@ -43,6 +43,8 @@ class TlsServerContext {
   // Name and end of each certificate, in the order of the settings.
   [[nodiscard]] const std::vector<std::pair<std::string, WallTime>>& certificate_expiry() const noexcept { return expiry_; }
   [[nodiscard]] bool asks_clients() const noexcept { return asks_clients_; }
+  // Stands for the authorities of client certificates and whether one is required.
+  [[nodiscard]] std::string clients_digest() const;
   // Which certificate answers to `server_name` (lower case): an index into the settings' list.
   [[nodiscard]] std::size_t choose(std::string_view server_name) const;
 

@@ -2,7 +2,7 @@
 import hashlib
 
 from support.certificates import Authority, openssl
-from support.gateway import GatewayCase, main
+from support.gateway import PATIENCE, GatewayCase, main
 from support.http_client import Closed, Connection, bearer
 from support.tokens import claims_of, encode
 
@@ -79,6 +79,49 @@ class ClientCertificates(GatewayCase):
         self.assertIn(status, (200, 202, 204), answer)
         self.assertEqual(self.status("retired", "/machines/x"), 401)
         self.assertEqual(self.status("orders", "/machines/x"), 200)
+
+
+class AuthoritiesThatEnd(GatewayCase):
+    @classmethod
+    def change(cls, stand, configuration, policies):
+        cls.file = stand.folder / "authorities.crt"
+        cls.former, cls.later = Authority(stand.folder / "former", name="former"), Authority(stand.folder / "later", name="later")
+        cls.file.write_bytes(cls.former.certificate.read_bytes())
+        cls.shown = {"alice": cls.former.issue("alice", names=("alice.test",)), "bob": cls.later.issue("bob", names=("bob.test",))}
+        configuration["reload"] = {"watch": False}
+        configuration["listeners"][0]["tls"] |= {"client_ca_file": str(cls.file), "client_certificate": "required"}
+        policies["routes"].append({"name": "machines", "match": {"path": "/machines/**"}, "access": "authenticated",
+                                   "credentials": ["client_certificate"], "upstream": "service"})
+
+    def connection(self, name: str) -> Connection:
+        context = self.stand.client_context()
+        context.load_cert_chain(self.shown[name].certificate, self.shown[name].key)
+        connection = Connection(self.stand.tls_address, context, timeout=10 * PATIENCE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def reload(self) -> None:
+        status, body, _ = self.gateway.admin_request("/reload", "POST", b"")
+        self.assertEqual(status, 200, body)
+
+    def test_L08_a_kept_connection_ends_with_the_authority_it_was_let_in_on(self):
+        idle, busy, stranger = self.connection("alice"), self.connection("alice"), self.stand.connect(False)
+        self.addCleanup(stranger.close)
+        self.assertEqual(idle.ask("GET", "/machines/x").status, 200)
+        self.assertEqual(stranger.ask("GET", "/public/x").status, 200)
+        self.reload()
+        self.assertEqual(idle.ask("GET", "/machines/x").status, 200, "a reload that changes nothing ends nothing")
+        busy.send("GET /machines/x HTTP/1.1\r\nHost: localhost\r\n")
+        self.file.write_bytes(self.later.certificate.read_bytes())
+        with self.nothing_upstream():
+            self.reload()
+            self.assertTrue(idle.is_closed_within(PATIENCE))
+            busy.send("\r\n")
+            self.assertEqual(busy.read_until_end(), b"")
+            with self.assertRaises((OSError, Closed)):
+                self.connection("alice").ask("GET", "/machines/x")
+        self.assertEqual(self.connection("bob").ask("GET", "/machines/x").status, 200)
+        self.assertEqual(stranger.ask("GET", "/public/x").status, 200, "another listener is not concerned")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <future>
 #include <thread>
 
 #include "base/task_group.hpp"
+#include "base/timer.hpp"
 #include "support/bystander.hpp"
 #include "support/socket_client.hpp"
 
@@ -17,6 +19,7 @@ using testing::SocketClient;
 // What the scripted handler does with a request, by its path.
 class ScriptedHandler final : public RequestHandler {
  public:
+  explicit ScriptedHandler(Executor executor) : context(std::move(executor)) {}
   Task<void> handle(Exchange& exchange) override {
     const std::string path(exchange.request().target.path());
     ++handled;
@@ -31,6 +34,23 @@ class ScriptedHandler final : public RequestHandler {
       exchange.start(200, {}, {AnswerBody::Kind::sized, 10});
       static_cast<void>(co_await exchange.write("half"));
       static_cast<void>(co_await exchange.flush());
+      exchange.abort();
+      co_return;
+    }
+    if (path == "/long") {
+      exchange.start(200, {}, {AnswerBody::Kind::sized, 4});
+      static_cast<void>(co_await exchange.write("lo"));
+      static_cast<void>(co_await exchange.flush());
+      while (!may_end) co_await pause(context, std::chrono::milliseconds(1));
+      static_cast<void>(co_await exchange.write("ng"));
+      static_cast<void>(co_await exchange.finish());
+      co_return;
+    }
+    if (path == "/cut-stream") {
+      exchange.start(200, {}, {AnswerBody::Kind::stream});
+      static_cast<void>(co_await exchange.write("half"));
+      static_cast<void>(co_await exchange.flush());
+      while (!may_end) co_await pause(context, std::chrono::milliseconds(1));
       exchange.abort();
       co_return;
     }
@@ -77,6 +97,8 @@ class ScriptedHandler final : public RequestHandler {
     static_cast<void>(co_await exchange.finish());
   }
 
+  const Executor context;
+  std::atomic<bool> may_end{false};
   std::atomic<int> handled{0};
   std::atomic<int> refused{0};
   std::string refused_method = "not called";
@@ -133,11 +155,11 @@ class Http1SessionTest : public ::testing::Test {
   Task<void> serve(transport::Socket socket) {
     transport::Stream stream(std::move(socket), wheel_);
     current_ = &stream;
-    const Peer peer{.listener = "test", .address = "127.0.0.1"};
     const SessionContext session{handler_, limits_, timeouts_, draining_, clock_};
     SessionState state;
+    ++connections_;
     try {
-      co_await serve_http1(stream, peer, session, state);
+      co_await serve_http1(stream, peer_, session, state);
     } catch (const std::exception&) {
       ++exceptions_;
     }
@@ -163,7 +185,9 @@ class Http1SessionTest : public ::testing::Test {
   TaskGroup tasks_{context_, [](std::string_view what) { ADD_FAILURE() << what; }};
   std::optional<boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, Executor>> acceptor_;
   transport::Stream* current_ = nullptr;
-  ScriptedHandler handler_;
+  std::atomic<int> connections_{0};
+  ScriptedHandler handler_{context_.get_executor()};
+  Peer peer_{.listener = "test", .address = "127.0.0.1"};
   Limits limits_;
   Timeouts timeouts_;
   Draining draining_;
@@ -468,6 +492,55 @@ TEST_F(Http1SessionTest, AnswersARequestUnderWayWithCloseWhenItBeginsToDrain) {
   const std::string answer = client.read_to_end();
   EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
   EXPECT_TRUE(answer.ends_with("/slow:body"));
+}
+
+struct DistrustedTest : Http1SessionTest {
+  void distrust() {
+    std::promise<void> done;
+    boost::asio::post(context_, [&] {
+      peer_.is_distrusted = true;
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+};
+
+TEST_F(DistrustedTest, P13_AnswersTheRequestAtHandWithClose) {
+  start();
+  SocketClient client(port_);
+  client.send("POST /slow HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4\r\n\r\nbo");
+  while (handler_.handled == 0) std::this_thread::yield();
+  distrust();
+  client.send("dy" + get("/next"));
+  const std::string answer = client.read_to_end();
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("/slow:body")) << answer;
+  EXPECT_EQ(handler_.handled, 1);
+}
+
+TEST_F(DistrustedTest, P13_TakesNoPipelinedRequestBehindAnAnswerThatHasBegun) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/long") + get("/next"));
+  EXPECT_TRUE(client.read_until("lo").ends_with("\r\n\r\nlo"));
+  distrust();
+  handler_.may_end = true;
+  EXPECT_EQ(client.read_to_end(), "ng");
+  EXPECT_TRUE(client.closed()) << "not reset over what was pipelined";
+  EXPECT_EQ(handler_.handled, 1);
+}
+
+TEST_F(DistrustedTest, P13_TakesNoRequestThatHadOnlyBegun) {
+  start();
+  SocketClient client(port_);
+  const std::string request = get("/late");
+  client.send(request.substr(0, 20));
+  while (connections_ == 0) std::this_thread::yield();
+  distrust();
+  client.send(request.substr(20));
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_EQ(handler_.handled, 0);
+  EXPECT_EQ(handler_.refused, 0);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ class NoHandler final : public http::RequestHandler {
 
 struct Seen {
   std::vector<std::string> peers;  // "address listener tls sni"
+  const http::Peer* peer = nullptr;  // the last one, while it is connected
   int ended = 0;
   int trusted = 0;                    // who came from a trusted proxy
   std::vector<std::string> subjects;  // of the certificates that were shown; "" for none
@@ -32,6 +33,7 @@ struct Seen {
 inline Task<void> echo(Seen& seen, transport::Stream& stream, const http::Peer& peer) {
   seen.peers.push_back(std::string(peer.address) + " " + std::string(peer.listener) + " " + std::string(peer.tls_version) + " " +
                        std::string(peer.server_name));
+  seen.peer = &peer;
   seen.trusted += peer.trusted_proxies != nullptr ? 1 : 0;
   seen.subjects.push_back(peer.certificate != nullptr ? peer.certificate->subject : "");
   EXPECT_GT(peer.port, 0);

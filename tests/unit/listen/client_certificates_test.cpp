@@ -247,6 +247,32 @@ TEST_P(Tickets, L17_NotWhenTheAuthoritiesChanged) {
   EXPECT_TRUE(visit({.shown = &theirs, .version = GetParam()}).served);
 }
 
+TEST_F(ClientCertificatesTest, L08_WhichCertificatesCountIsWhatConnectionsWereLetInOn) {
+  start();
+  std::uint64_t trust = shared->state()->trust;
+  ListenerSettings next = settings;
+  const auto expect_trust = [&](const char* what, bool moves) {
+    reload(next);
+    EXPECT_EQ(shared->state()->trust, trust + (moves ? 1 : 0)) << what;
+    trust = shared->state()->trust;
+  };
+  expect_trust("nothing", false);
+  const test::IdentityFiles renewed =
+      test::write_identity(folder, "renewed", make_identity({.common_name = "a.example", .alt_names = {dns("a.example")}}));
+  next.tls->certificates = {{renewed.certificate_file, renewed.key_file}};
+  expect_trust("our certificate", false);
+  folder.write("clients.crt", test::certificate_pem(make_authority("Others")));
+  expect_trust("the authorities", true);
+  next.tls->clients->is_required = false;
+  expect_trust("whether one is required", true);
+  next.tls->min_version = transport::TlsVersion::v1_3;
+  expect_trust("the least version", true);
+  next.tls->clients.reset();
+  expect_trust("whether one is asked for", true);
+  ASSERT_TRUE(shared->prepare(settings));
+  expect_trust("what was prepared and not committed", false);
+}
+
 TEST_F(ClientCertificatesTest, L14_AReloadWithABrokenFileChangesNothing) {
   start();
   const Identity orders = client();

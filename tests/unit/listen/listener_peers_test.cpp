@@ -208,23 +208,91 @@ TEST_F(PeersTest, M10_TrustedProxiesBringMany) {
   run_until([&] { return seen.peers.size() == 2; });
 }
 
-TEST_F(PeersTest, P13_AReloadIsForConnectionsToCome) {
+TEST_F(PeersTest, P13_AReloadOfAnythingElseIsForConnectionsToCome) {
   settings.connections_per_address_max = 1;
   start();
   const Descriptor old = connect();
   run_until([&] { return seen.peers.size() == 1; });
   ListenerSettings next = settings;
-  next.deny = {network("127.0.0.0/8")};
+  next.connections_per_address_max = 2;
+  next.connections_max = 2;
+  next.timeouts.idle += 1s;
   auto state = shared->prepare(next);
   ASSERT_TRUE(state) << state.error().detail;
   const Descriptor before = connect();  // prepared is not yet in use
   run_until([&] { return refused("address_full") == 1; });
   shared->commit(std::move(*state));
+  listener->end_distrusted();
   const Descriptor after = connect();
-  run_until([&] { return refused("denied") == 1; });
+  run_until([&] { return seen.peers.size() == 2; });
+  const Descriptor last = connect();
+  run_until([&] { return refused("full") == 1; });
   old.write("still");
   run_until([&] { return waiting_bytes(old) == 5; });
+  EXPECT_FALSE(seen.peer->is_distrusted);
 }
+
+struct TrustRow {
+  const char* name;
+  void (*change)(ListenerSettings&);
+};
+struct Distrust : PeersTest, testing::WithParamInterface<TrustRow> {
+  void reload(const ListenerSettings& next) {
+    auto state = shared->prepare(next);
+    ASSERT_TRUE(state) << state.error().detail;
+    shared->commit(std::move(*state));
+    listener->end_distrusted();
+  }
+  void change_it() {
+    ListenerSettings next = settings;
+    GetParam().change(next);
+    reload(next);
+  }
+};
+
+TEST_P(Distrust, P13_EndsIdleConnectionsAtOnce) {
+  start();
+  const Descriptor client = connect();
+  run_until([&] { return seen.peers.size() == 1; });
+  reload(settings);  // nothing changed
+  EXPECT_EQ(listener->connections(), 1U);
+  change_it();
+  run_until([&] { return listener->connections() == 0; });
+  EXPECT_EQ(client.read(), "");
+}
+
+TEST_P(Distrust, P13_AndOthersWithTheRequestAtHand) {
+  idle_while_served = false;
+  start();
+  const Descriptor client = connect();
+  run_until([&] { return seen.peers.size() == 1; });
+  change_it();
+  client.write("still");
+  run_until([&] { return waiting_bytes(client) == 5; });
+  EXPECT_TRUE(seen.peer->is_distrusted);
+  reload(settings);
+  EXPECT_TRUE(seen.peer->is_distrusted) << "what was taken back once does not return to it";
+}
+
+TEST_P(Distrust, P13_EndsWhoIsStillShakingHands) {
+  settings.proxy_protocol = ProxyProtocol::v1_v2;
+  settings.trusted_proxies.networks = {network("127.0.0.0/8"), network("10.0.0.0/8")};
+  settings.timeouts.handshake = 20s;
+  start();
+  const Descriptor client = connect();
+  client.write("PROXY TCP4 192.0");
+  run_until([&] { return listener->connections() == 1; });
+  change_it();
+  run_until([&] { return listener->connections() == 0; });
+  EXPECT_TRUE(seen.peers.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Listener, Distrust,
+    testing::Values(TrustRow{"deny", [](ListenerSettings& next) { next.deny = {network("127.0.0.0/8")}; }},
+                    TrustRow{"allow", [](ListenerSettings& next) { next.allow = {{network("10.0.0.0/8")}}; }},
+                    TrustRow{"trusted_proxies", [](ListenerSettings& next) { next.trusted_proxies.networks = {network("127.0.0.1")}; }}),
+    [](const auto& row) { return row.param.name; });
 
 TEST_F(PeersTest, AReloadDoesNotMoveAListener) {
   start();
