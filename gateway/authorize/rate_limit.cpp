@@ -154,6 +154,23 @@ Quota RateLimiter::look(const RateLimit& limit, std::string_view key, MonotonicT
   return quota_of(limit, 0, true);
 }
 
+RateLimiter::Begun RateLimiter::begin(const RateLimit& limit, std::string_view key, MonotonicTime now) {
+  std::call_once(open_made_, [this] { open_ = std::make_unique<std::atomic<std::uint32_t>[]>(kOpenCounts); });
+  std::atomic<std::uint32_t>& open = open_[(key_of(limit, key) >> kClassBits) % kOpenCounts];
+  // Counted before it looks, as others charge before they end: whoever is not counted any more is seen in the bucket.
+  const std::uint32_t others = open.fetch_add(1, std::memory_order_acq_rel);
+  Attempt attempt(open);
+  Begun begun{.quota = look(limit, key, now)};
+  begun.is_crowded = begun.quota.allowed && others >= begun.quota.remaining;
+  if (begun.is_crowded) {
+    begun.quota.allowed = false;
+    begun.quota.remaining = 0;
+  } else if (begun.quota.allowed) {
+    begun.attempt = std::move(attempt);
+  }
+  return begun;
+}
+
 std::size_t RateLimiter::buckets_in_use(MonotonicTime now) const noexcept {
   std::size_t in_use = 0;
   for (const auto& table : tables_) {

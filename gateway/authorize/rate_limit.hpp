@@ -9,6 +9,9 @@
 // are emptied most go last. To get half a bucket back, an attacker must hold the seven others of a set, which means all sets, as empty as
 // his own. And whoever comes new during a flood still has half a bucket.
 //
+// What counts only once it has failed cannot take its token beforehand, and must not pass a hundred times while the first answer is
+// awaited: attempts that are open are counted too, and there are never more of a key than it has tokens.
+//
 // Wiring: one RateLimiter per process, shared by all workers and kept over reloads; every Pipeline is given it
 // (Surroundings::rate_limiter). Buckets are known by the rule's name, so they survive a reload, also one that changes the numbers.
 #pragma once
@@ -18,8 +21,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -74,6 +80,31 @@ class RateLimiter {
  public:
   static constexpr std::size_t kWays = 8;
   static constexpr std::size_t kBucketsMax = 128 * 1024;  // of one kind: 2 MiB
+  static constexpr std::size_t kOpenCounts = 64 * 1024;   // 256 KiB
+
+  // Something whose outcome is open; until it ends. If it counts, charge() comes first.
+  class Attempt {
+   public:
+    explicit Attempt(std::atomic<std::uint32_t>& open) noexcept : open_(&open) {}
+    Attempt(Attempt&& other) noexcept : open_(std::exchange(other.open_, nullptr)) {}
+    Attempt& operator=(Attempt&& other) noexcept {
+      std::swap(open_, other.open_);
+      return *this;
+    }
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+    ~Attempt() {
+      if (open_ != nullptr) open_->fetch_sub(1, std::memory_order_acq_rel);
+    }
+
+   private:
+    std::atomic<std::uint32_t>* open_;
+  };
+  struct Begun {
+    Quota quota;
+    std::optional<Attempt> attempt = {};  // when it is allowed
+    bool is_crowded = false;              // not now: there are tokens, and as many attempts are open
+  };
 
   // `buckets_max` of each kind; rounded up to a power of two of whole sets.
   explicit RateLimiter(std::size_t buckets_max = kBucketsMax);
@@ -86,6 +117,8 @@ class RateLimiter {
   [[nodiscard]] Quota take(const RateLimit& limit, std::string_view key, MonotonicTime now);
   // Takes none.
   [[nodiscard]] Quota look(const RateLimit& limit, std::string_view key, MonotonicTime now) const noexcept;
+  // Takes none either, but no more attempts are open at a time than there are tokens. Must end before *this.
+  [[nodiscard]] Begun begin(const RateLimit& limit, std::string_view key, MonotonicTime now);
   // Takes one whether there is one or not: something has happened that counts. The bucket is never emptier than empty.
   void charge(const RateLimit& limit, std::string_view key, MonotonicTime now);
 
@@ -113,6 +146,9 @@ class RateLimiter {
   KeyedHash hash_of_;
   std::size_t sets_;
   std::array<std::atomic<Set*>, 4> tables_{};  // by LimitBy; owned
+  // By the hash of a key. Keys that share a count wait for each other a little sooner; none passes that should not.
+  std::once_flag open_made_;
+  std::unique_ptr<std::atomic<std::uint32_t>[]> open_;
 };
 
 }  // namespace sallyport::authorize

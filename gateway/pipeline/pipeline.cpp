@@ -21,6 +21,22 @@ std::string_view incoming_traceparent(const http::Exchange& exchange) noexcept {
 
 }  // namespace
 
+// Counts the upstream's 401 before the client knows of it: whether he reads the answer to its end is up to him.
+class Pipeline::FailureWatcher final : public upstream::AnswerWatcher {
+ public:
+  FailureWatcher(Pipeline& pipeline, const http::Exchange& exchange, RequestRecord& record)
+      : pipeline_(pipeline), exchange_(exchange), record_(record) {}
+  void on_status(int status) override {
+    if (status == 401) pipeline_.count_failure(exchange_, record_);
+    record_.attempts.clear();
+  }
+
+ private:
+  Pipeline& pipeline_;
+  const http::Exchange& exchange_;
+  RequestRecord& record_;
+};
+
 class Pipeline::HeadBuffer {
  public:
   explicit HeadBuffer(std::vector<ByteBuffer>& spare) : spare_(spare) {
@@ -188,6 +204,9 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     if (!passes) co_return;
   }
 
+  // Whom the route had to know, and knows, is no guess. Elsewhere only the upstream can say.
+  if (verified != nullptr && route.policy.access == authorize::Access::authenticated) record.attempts.clear();
+
   Verdict verdict = judge(question, *found, *who);
   if (auto* allowed = std::get_if<Allowed>(&verdict)) {
     // Last: a route's own measure is for those who may use it, so that nobody else can use it up.
@@ -220,7 +239,10 @@ Task<void> Pipeline::refuse_verdict(http::Exchange& exchange, const Verdict& ver
   }
   refusal.add_cookies(cookies);
   log_.decided(record, exchange);
-  if (refusal.status == 401) co_await count_failure(exchange, record);
+  if (refusal.status == 401) {
+    count_failure(exchange, record);
+    co_await share_failure(exchange, record);
+  }
   co_await answer(exchange, refusal, record);
 }
 
@@ -243,27 +265,6 @@ Task<bool> Pipeline::pass_gate(http::Exchange& exchange, const Question& questio
   }
   const bool passes = co_await pass_limits(exchange, LimitStage::before, nullptr, kNoCookies, record);
   co_return passes;
-}
-
-Task<bool> Pipeline::pass_limits(http::Exchange& exchange, LimitStage stage, const identity::VerifiedIdentity* identity,
-                                 const std::vector<std::string>& cookies, RequestRecord& record) {
-  const std::vector<authorize::RateLimit>& limits = record.rules->limits;
-  if (limits.empty()) co_return true;
-  const http::ClientAddress client = http::client_address(exchange.peer(), exchange.request());
-  const MonotonicTime now = exchange.started_at();
-  std::optional<Answer> refusal;
-  if (rate_limits_.has_exact(limits, stage)) {
-    refusal = co_await rate_limits_.check_exactly(limits, stage, client.view(), identity, now, record);
-  } else {
-    refusal = rate_limits_.check(limits, stage, client.view(), identity, now, record);
-  }
-  if (!refusal) co_return true;
-  record.decision = "refused";
-  record.reason = refusal->reason;
-  refusal->add_cookies(cookies);
-  log_.decided_often(record, exchange);
-  co_await answer(exchange, *refusal, record);
-  co_return false;
 }
 
 Task<void> Pipeline::serve_preflight(http::Exchange& exchange, const Road& road, const PreflightOn& preflight, RequestRecord& record) {
@@ -290,15 +291,6 @@ Task<void> Pipeline::serve_preflight(http::Exchange& exchange, const Road& road,
       preflight.index, for_anybody, nobody, no_parameters, http::client_address(exchange.peer(), exchange.request()).view(), question.now);
   const Admitted admitted{Allowed{&route, std::get<identity::Permit>(std::move(decision))}, {}};
   co_await forward(exchange, road, admitted, record);
-}
-
-Task<void> Pipeline::count_failure(const http::Exchange& exchange, const RequestRecord& record) {
-  if (record.rules == nullptr || record.rules->limits.empty()) co_return;
-  const http::ClientAddress client = http::client_address(exchange.peer(), exchange.request());
-  rate_limits_.authentication_failed(record.rules->limits, client.view(), exchange.started_at());
-  if (rate_limits_.has_exact(record.rules->limits, LimitStage::before)) {
-    co_await rate_limits_.share_failure(record.rules->limits, client.view());
-  }
 }
 
 Task<void> Pipeline::refuse_admitted(http::Exchange& exchange, Answer& refusal, const Admitted& admitted, RequestRecord& record) {
@@ -383,12 +375,17 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
   std::optional<LiveExchanges::Entry> live;
   if (record.identity != nullptr && establisher == nullptr) live.emplace(live_exchanges_, record.identity, interruption);
 
+  // A sign-in that failed is told by the service itself.
+  std::optional<FailureWatcher> watcher;
+  if (record.rules != nullptr && RateLimits::counts_failures(record.rules->limits)) watcher.emplace(*this, exchange, record);
+
   upstream::Upstream& upstream = *road.upstreams[route.upstream];
   const upstream::AnswerPolicy policy{.request_id = record.id.view(),
                                       .add = add,
                                       .our_cookies = road.snapshot->our_cookies,
                                       .rules = record.rules != nullptr ? &record.rules->answers : nullptr,
                                       .interceptor = establisher.get(),
+                                      .watcher = watcher ? &*watcher : nullptr,
                                       .interruption = live ? &interruption : nullptr,
                                       .tunnels = &tunnels_,
                                       .tunnel_idle_timeout = websocket ? route.websocket->idle_timeout : std::chrono::milliseconds(0)};
@@ -400,8 +397,8 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
     const AuditEvent event{.name = "establish_ignored", .level = observe::Level::warning, .detail = "the route establishes nothing"};
     log_.event(event, record, exchange);
   }
-  // A sign-in that failed is told by the service itself.
-  if (result.status == upstream::ForwardStatus::answered && result.upstream_status == 401) co_await count_failure(exchange, record);
+  // However the answer ended.
+  if (result.upstream_status == 401) co_await share_failure(exchange, record);
   // Only what the upstream did not begin is ours to answer.
   std::optional<Answer> instead = conclude(exchange, result, establisher.get(), record);
   if (instead) {
@@ -455,11 +452,15 @@ Task<void> Pipeline::own_endpoint(http::Exchange& exchange, const Road& road, Re
     exchange.abort();
     co_return;
   }
-  if (own->status == 401) co_await count_failure(exchange, record);
+  if (own->status == 401) {
+    count_failure(exchange, record);
+    co_await share_failure(exchange, record);
+  }
   co_await answer(exchange, *own, record);
 }
 
 Task<void> Pipeline::answer(http::Exchange& exchange, const Answer& answer, RequestRecord& record) {
+  record.attempts.clear();  // one that failed is counted
   if (record.rules == nullptr) {
     record.status = co_await send(exchange, answer, record.id.view());
     co_return;

@@ -75,8 +75,9 @@ class Pipeline final : public http::RequestHandler {
   [[nodiscard]] Task<bool> pass_limits(http::Exchange& exchange, LimitStage stage, const identity::VerifiedIdentity* identity,
                                        const std::vector<std::string>& cookies, RequestRecord& record);
   [[nodiscard]] Task<void> serve_preflight(http::Exchange& exchange, const Road& road, const PreflightOn& preflight, RequestRecord& record);
-  // An answer 401 is on its way.
-  [[nodiscard]] Task<void> count_failure(const http::Exchange& exchange, const RequestRecord& record);
+  // An answer 401 is on its way: before it is sent, and to other gateways.
+  void count_failure(const http::Exchange& exchange, RequestRecord& record);
+  [[nodiscard]] Task<void> share_failure(const http::Exchange& exchange, const RequestRecord& record);
   [[nodiscard]] Task<void> refuse_verdict(http::Exchange& exchange, const Verdict& verdict, const std::vector<std::string>& cookies,
                                           RequestRecord& record);
   // Whom policy let in, and who goes no further all the same: the cookies of his refresh go along.
@@ -89,6 +90,7 @@ class Pipeline final : public http::RequestHandler {
 
   // Buffers for outbound heads: as many as there are requests under way, used again and again.
   class HeadBuffer;
+  class FailureWatcher;
 
   authenticate::Authenticator& authenticator_;
   issue::SessionIssuer& session_issuer_;

@@ -89,15 +89,37 @@ Answer RateLimits::refuse(const RateLimit& rule, const Quota& quota, RequestReco
 std::optional<Answer> RateLimits::check(const std::vector<RateLimit>& rules, LimitStage stage, std::string_view address,
                                         const identity::VerifiedIdentity* identity, MonotonicTime now, RequestRecord& record) {
   for (const RateLimit& rule : rules) {
-    if (stage_of(rule.by) != stage) continue;
+    if (stage_of(rule.by) != stage || rule.by == LimitBy::failed_authentication) continue;
     if (limiter_ == nullptr) return answer_for_unavailable();
     const Key key(rule, address, identity);
-    const bool counts = rule.by != LimitBy::failed_authentication;
-    const Quota quota = counts ? limiter_->take(rule, key.view(), now) : limiter_->look(rule, key.view(), now);
+    const Quota quota = limiter_->take(rule, key.view(), now);
     if (!quota.allowed) return refuse(rule, quota, record);
-    if (counts) remember(quota, record);
+    remember(quota, record);
   }
   return std::nullopt;
+}
+
+bool RateLimits::counts_failures(const std::vector<RateLimit>& rules) noexcept {
+  return std::ranges::any_of(rules, [](const RateLimit& rule) { return rule.by == LimitBy::failed_authentication; });
+}
+
+RateLimits::Begun RateLimits::begin_attempts(const std::vector<RateLimit>& rules, std::string_view address, MonotonicTime now,
+                                             bool may_wait, RequestRecord& record) {
+  if (limiter_ == nullptr) return {.refusal = answer_for_unavailable()};
+  record.attempts.clear();
+  for (const RateLimit& rule : rules) {
+    if (rule.by != LimitBy::failed_authentication) continue;
+    authorize::RateLimiter::Begun begun = limiter_->begin(rule, authorize::AddressKey(address).view(), now);
+    if (begun.attempt) {
+      record.attempts.push_back(std::move(*begun.attempt));
+      continue;
+    }
+    // Who holds one and waits for another would make others wait.
+    record.attempts.clear();
+    if (begun.is_crowded && may_wait) return {.must_wait = true};
+    return {.refusal = refuse(rule, begun.quota, record)};
+  }
+  return {};
 }
 
 // Our own bucket first: it knows a part of what the shared one knows, so what it refuses would be refused there, too, and a flood does not

@@ -29,6 +29,16 @@ class RateLimits {
   RateLimits(authorize::RateLimiter* limiter, store::Store* store, observe::WorkerMetrics& metrics)
       : limiter_(limiter), store_(store), metrics_(metrics) {}
 
+  // Whether failed authentications are counted.
+  [[nodiscard]] static bool counts_failures(const std::vector<authorize::RateLimit>& rules) noexcept;
+  // First, where they are. Without a refusal the record has the attempts and the request may go on, unless it `must_wait`, which it may:
+  // as many requests as may fail are under way, and most of them will not.
+  struct Begun {
+    std::optional<Answer> refusal = {};
+    bool must_wait = false;
+  };
+  [[nodiscard]] Begun begin_attempts(const std::vector<authorize::RateLimit>& rules, std::string_view address, MonotonicTime now,
+                                     bool may_wait, RequestRecord& record);
   // The refusal; nullopt: the request may go on. Remembers the tightest quota in the record. Never asks the store.
   [[nodiscard]] std::optional<Answer> check(const std::vector<authorize::RateLimit>& rules, LimitStage stage, std::string_view address,
                                             const identity::VerifiedIdentity* identity, MonotonicTime now, RequestRecord& record);
@@ -38,7 +48,7 @@ class RateLimits {
                                                           MonotonicTime now, RequestRecord& record);
   [[nodiscard]] bool has_exact(const std::vector<authorize::RateLimit>& rules, LimitStage stage) const noexcept;
 
-  // An answer 401, ours or the upstream's.
+  // An answer 401, ours or the upstream's. Before the attempts end, and before the client knows.
   void authentication_failed(const std::vector<authorize::RateLimit>& rules, std::string_view address, MonotonicTime now);
   // The same for rules that are exact, where has_exact(…, before); after authentication_failed().
   [[nodiscard]] Task<void> share_failure(const std::vector<authorize::RateLimit>& rules, std::string_view address);

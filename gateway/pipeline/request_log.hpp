@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "authorize/rate_limit.hpp"
 #include "http/exchange.hpp"
 #include "identity/verified_identity.hpp"
 #include "observe/log.hpp"
@@ -32,7 +34,8 @@ struct RequestRecord {
   identity::IdentityPtr identity;
   const RouteRules* rules = nullptr;      // of its route, or of every request where no route matched; nullptr: there are none
   std::optional<authorize::Quota> quota;  // the tightest of the rate limits that were asked
-  bool is_preflight = false;              // of CORS: nobody is known, and nobody's credential passes
+  std::vector<authorize::RateLimiter::Attempt> attempts;  // while it is open whether this is a failed authentication
+  bool is_preflight = false;                              // of CORS: nobody is known, and nobody's credential passes
 };
 
 // Something that the gateway did to a session, a token family or a subject, beside deciding about a request. Handles open nothing.

@@ -71,6 +71,7 @@ Progress Forwarding::parse_head() {
       has_answer_ = true;
       assignment_.heard();
       result_.upstream_status = status;
+      if (policy_.watcher != nullptr) policy_.watcher->on_status(status);
       result_.upstream_time = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_);
       stream_->never_expire();
       return Progress::done;

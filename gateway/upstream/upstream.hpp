@@ -57,6 +57,14 @@ class AnswerInterceptor {
   [[nodiscard]] virtual Task<bool> on_answer(const http::ResponseHead& head, std::vector<http::Field>& add) = 0;
 };
 
+// Hears how an upstream answers, before the client can know it.
+class AnswerWatcher {
+ public:
+  virtual ~AnswerWatcher() = default;
+  // Once, with the status of the final head.
+  virtual void on_status(int status) = 0;
+};
+
 // Ends a forwarding from outside, on the same thread: the client is cut off and the upstream's connection given up. One per request.
 class Interruption {
  public:
@@ -87,6 +95,7 @@ struct AnswerPolicy {
   std::span<const std::string> our_cookies{};  // an upstream's Set-Cookie of one of these names is dropped (hazards F12)
   const AnswerRules* rules = nullptr;          // the route's; applied to what the upstream said, before what is ours is added
   AnswerInterceptor* interceptor = nullptr;
+  AnswerWatcher* watcher = nullptr;
   Interruption* interruption = nullptr;
   // For a request with a WebSocket handshake, which becomes a tunnel when the upstream agrees.
   http::Tunnels* tunnels = nullptr;

@@ -1,7 +1,9 @@
 """Rate limits, networks and overload through the whole gateway."""
+import time
 import unittest
 
 from support.gateway import GatewayCase
+from support.http_client import ask_together, request
 from support.sessions import SessionCase
 
 LIMIT = {"requests": 3, "per": "1h"}
@@ -25,6 +27,8 @@ class RateLimits(GatewayCase):
             route("by-route", "authenticated", rate_limits=[{"by": "route"} | LIMIT]),
             route("failing", "authenticated", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
             route("sign-in", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
+            route("half-read", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
+            route("at-once", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
             route("refilled", rate_limits=[{"by": "address", "requests": 1000, "per": "1s", "burst": 1}]),
             route("denied", deny=["127.0.0.0/8"], allow=["0.0.0.0/0"]),
             route("elsewhere", allow=["192.0.2.0/24"]),
@@ -80,6 +84,39 @@ class RateLimits(GatewayCase):
     def test_sign_ins_that_the_service_refuses_count(self):
         self.oracle.answer = lambda *_: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
         self.assertEqual(self.statuses(4, "/sign-in/x"), [401, 401, 401, 429])
+
+    def test_who_leaves_with_the_head_of_a_refusal_has_failed_too(self):
+        def only_a_head(_, connection):
+            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 20\r\n\r\nno")
+            time.sleep(0.3)  # the client is gone by then
+            return b"x" * 18
+        self.oracle.answer = only_a_head
+        statuses = []
+        for _ in range(4):
+            with self.stand.connect() as connection:
+                connection.send(request("GET", "/half-read/x"))
+                statuses.append(connection.read_head().status)
+        self.assertEqual(statuses, [401, 401, 401, 429])
+
+    def answers_at_once(self, count: int, client: str) -> list[int]:
+        """All of them are sent before the upstream has answered one."""
+        asked = request("GET", "/at-once/x", f"X-Forwarded-For: {client}")
+        return sorted(each.status for each in ask_together([self.stand.plain_address], [asked] * count))
+
+    def test_guesses_at_once_are_no_more_than_guesses_in_turn(self):
+        def refuse(*_):
+            time.sleep(0.3)
+            return b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+        self.oracle.answer = refuse
+        self.assertEqual(self.answers_at_once(20, "198.51.100.1"), [401] * 3 + [429] * 17)
+        self.assertEqual(len(self.oracle.seen), 3)
+
+    def test_good_requests_at_once_wait_for_each_other_and_pass(self):
+        def answer(*_):
+            time.sleep(0.1)
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        self.oracle.answer = answer
+        self.assertEqual(self.answers_at_once(9, "198.51.100.2"), [200] * 9)
 
     def test_a_bucket_fills_again(self):
         self.assertEqual(self.ask("GET", "/refilled/x").status, 200)

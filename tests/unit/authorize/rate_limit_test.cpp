@@ -87,6 +87,29 @@ TEST(RateLimiter, ChargingNeverOwesMoreThanTheBucket) {
   EXPECT_EQ(limiter.look(limit, "a", kStart + 3min).remaining, 3U);
 }
 
+TEST(RateLimiter, NoMoreAttemptsAreOpenThanThereAreTokens) {
+  RateLimiter limiter;
+  const RateLimit limit = limit_of(2, 2min, 2);
+  RateLimiter::Begun first = limiter.begin(limit, "a", kStart);
+  RateLimiter::Begun second = limiter.begin(limit, "a", kStart);
+  ASSERT_TRUE(first.attempt && second.attempt);
+  const RateLimiter::Begun third = limiter.begin(limit, "a", kStart);
+  EXPECT_FALSE(third.attempt || third.quota.allowed);
+  EXPECT_TRUE(third.is_crowded) << "it may yet be allowed";
+  first.attempt.reset();
+  RateLimiter::Begun again = limiter.begin(limit, "a", kStart);
+  EXPECT_TRUE(again.attempt) << "what has not failed has taken nothing";
+  // One fails: one token is left, and one attempt is open.
+  limiter.charge(limit, "a", kStart);
+  second.attempt.reset();
+  EXPECT_TRUE(limiter.begin(limit, "a", kStart).is_crowded);
+  limiter.charge(limit, "a", kStart);
+  again.attempt.reset();
+  const RateLimiter::Begun refused = limiter.begin(limit, "a", kStart);
+  EXPECT_FALSE(refused.attempt || refused.is_crowded);
+  EXPECT_EQ(refused.quota.retry_after, 1min);
+}
+
 TEST(RateLimiter, BucketsSurviveAChangeOfTheNumbers) {
   RateLimiter limiter;
   EXPECT_EQ(taken(limiter, limit_of(2, 1min, 2), "a", kStart, 9), 2);
