@@ -23,6 +23,7 @@ struct KeySource::Waiter {
   Timer timer;
   bool woken = false;  // both are written and read on the executor's thread alone
   bool answered = false;
+  bool began = false;  // the fetch that answered, after the source was there
 };
 
 // A waiter's place in the list, given back also when the coroutine is destroyed in its wait.
@@ -114,7 +115,7 @@ Task<bool> KeySource::ask(std::shared_ptr<KeySource> source, std::optional<std::
     if (!waiter.woken || !waiter.answered) co_return false;
     const std::lock_guard lock(self.mutex_);
     if (self.knows(key_id)) co_return true;
-    if (is_fresh) {
+    if (is_fresh && waiter.began) {
       self.remember_none(key_id, std::chrono::steady_clock::now());
       co_return true;
     }
@@ -130,7 +131,7 @@ void KeySource::detach() {
   const std::lock_guard lock(mutex_);
   on_wanted_ = nullptr;
   fetching_ = Fetching::idle;
-  wake_all(false);
+  wake_all(false, false);
 }
 
 void KeySource::begin_fetch() {
@@ -140,18 +141,24 @@ void KeySource::begin_fetch() {
 
 void KeySource::end_fetch(bool answered) {
   const std::lock_guard lock(mutex_);
+  const bool began = fetching_ == Fetching::running;
   fetching_ = Fetching::idle;
-  last_answered_ = answered;
-  wake_all(answered);
+  if (began) {
+    last_answered_ = answered;
+  } else {
+    last_asked_.reset();  // what was wanted has not been fetched
+  }
+  wake_all(answered, began);
 }
 
 // Posts under the lock: a waiter that has given its place back may be the last that kept its io_context alive.
-void KeySource::wake_all(bool answered) {
+void KeySource::wake_all(bool answered, bool began) {
   for (std::shared_ptr<Waiter>& waiter : waiters_) {
     const Executor executor = waiter->executor;
-    boost::asio::post(executor, [waiter = std::move(waiter), answered] {
+    boost::asio::post(executor, [waiter = std::move(waiter), answered, began] {
       waiter->woken = true;
       waiter->answered = answered;
+      waiter->began = began;
       waiter->timer.cancel();
     });
   }

@@ -25,14 +25,15 @@ struct KeySourceLimits {
   std::chrono::milliseconds patience{2'000};       // of each of them
   std::chrono::milliseconds ask_interval{10'000};  // between two fetches that requests cause
   std::size_t unknown_max = 1'024;                 // key ids that are remembered to be none
-  std::chrono::milliseconds unknown_for{60'000};
+  // No longer than `ask_interval`: who guesses the issuer's next key id must not keep that key from being asked for when it comes.
+  std::chrono::milliseconds unknown_for{10'000};
 };
 
 // Any thread. Verified tokens are remembered with the generation of the keys that verified them: a warm request reads one atomic number.
 //
 // Of a fetched source (app/key_fetcher.hpp is its fetcher): a request whose key is not there may wait for one fetch, which all that wait
 // share; the fetches that requests cause are `ask_interval` apart, whatever they ask for. An id that such a fetch did not bring is
-// remembered, so that asking for it again costs nothing.
+// remembered until the next may begin, so that asking for it meanwhile costs nothing.
 class KeySource {
  public:
   using KeysPtr = std::shared_ptr<const KeySet>;
@@ -74,7 +75,8 @@ class KeySource {
   void attach(std::function<void()> on_wanted);
   // Whoever waits gets no answer.
   void detach();
-  // A fetch begins and ends. `answered`: what keys() holds is what the issuer has now.
+  // A fetch begins and ends. `answered`: what keys() holds is what the issuer has now. A source that came while it was under way hears of
+  // its end only, and refuses no key by it: it may have left the issuer before the key was there.
   void begin_fetch();
   void end_fetch(bool answered);
   // `fingerprint` stands for the content: the same again changes nothing but the time. True when the keys changed.
@@ -98,7 +100,7 @@ class KeySource {
   [[nodiscard]] bool knows(const std::optional<std::string>& key_id) const noexcept;
   [[nodiscard]] bool is_known_to_be_none(const std::optional<std::string>& key_id, MonotonicTime now) const;
   void remember_none(const std::optional<std::string>& key_id, MonotonicTime now);
-  void wake_all(bool answered);
+  void wake_all(bool answered, bool began);
 
   const bool is_fetched_;
   const KeySourceLimits limits_;

@@ -122,8 +122,48 @@ TEST_F(KeySourceTest, E04_E05_OneFetchAnswersAllThatWaitAndTheNextIsAnIntervalAw
   EXPECT_EQ(wanted_, 1);
   // An interval later another stranger is worth a fetch, the known one is not.
   EXPECT_EQ(source_->prospect("another", now + 10s), Prospect::worth_asking);
-  EXPECT_EQ(source_->prospect("stranger-1", now + 10s), Prospect::none);
-  EXPECT_EQ(source_->prospect("stranger-1", now + 61s), Prospect::worth_asking);
+  EXPECT_EQ(source_->prospect("stranger-1", now + 9s), Prospect::none);
+  EXPECT_EQ(source_->prospect("stranger-1", now + 11s), Prospect::worth_asking);
+}
+
+TEST_F(KeySourceTest, E05_AStrangerWhoGuessesTheNextKeyDoesNotKeepItAway) {
+  EXPECT_LE(KeySourceLimits{}.unknown_for, KeySourceLimits{}.ask_interval);
+  make({.ask_interval = 0ms, .unknown_for = 0ms});
+  publish(kOld);
+  const auto guess = ask(kNew);
+  fetch(true);
+  settle();
+  EXPECT_EQ(guess->answered, true);
+  EXPECT_FALSE(source_->keys()->has_key_id(kNew));
+  EXPECT_EQ(source_->prospect(kNew, std::chrono::steady_clock::now()), Prospect::worth_asking);
+}
+
+// A reload made the source while the fetch for a former one was under way.
+TEST_F(KeySourceTest, E08_AFetchThatBeganBeforeTheSourceDoesNotRefuseAKey) {
+  make();
+  publish(kOld);
+  const auto pending = ask(kNew);
+  EXPECT_EQ(wanted_, 1);
+  source_->end_fetch(true);
+  settle();
+  EXPECT_FALSE(pending->answered);
+  EXPECT_EQ(wanted_, 2);
+  EXPECT_TRUE(source_->is_wanted());
+  source_->begin_fetch();
+  publish(kNew);
+  source_->end_fetch(true);
+  settle();
+  EXPECT_EQ(pending->answered, true);
+}
+
+TEST_F(KeySourceTest, E08_AFetchThatBeganBeforeTheSourceMayBringTheKey) {
+  make();
+  const auto pending = ask(kNew);
+  publish(kNew);
+  source_->end_fetch(true);
+  settle();
+  EXPECT_EQ(pending->answered, true);
+  EXPECT_EQ(wanted_, 1);
 }
 
 TEST_F(KeySourceTest, E05_TheKeyThatTheFetchBringsAnswersWhoWaitsForIt) {
@@ -198,24 +238,24 @@ TEST_F(KeySourceTest, E02_WhoWaitsForAHangingFetchGivesUp) {
 }
 
 TEST_F(KeySourceTest, E04_RemembersABoundedNumberOfStrangers) {
-  make({.unknown_max = 2});
+  make({.ask_interval = 1s, .unknown_max = 2});
   publish(kOld);
   for (int i = 0; i < 4; ++i) static_cast<void>(ask("stranger-" + std::to_string(i)));
   fetch(true);
   settle();
-  const MonotonicTime later = std::chrono::steady_clock::now() + 10s;
+  const MonotonicTime later = std::chrono::steady_clock::now() + 2s;
   EXPECT_EQ(source_->prospect("stranger-0", later), Prospect::none);
   EXPECT_EQ(source_->prospect("stranger-1", later), Prospect::none);
   EXPECT_EQ(source_->prospect("stranger-3", later), Prospect::worth_asking);
 }
 
 TEST_F(KeySourceTest, E04_NewKeysMakeStrangersWorthAskingAgain) {
-  make();
+  make({.ask_interval = 1s});
   publish(kOld);
   static_cast<void>(ask());
   fetch(true);
   settle();
-  const MonotonicTime later = std::chrono::steady_clock::now() + 10s;
+  const MonotonicTime later = std::chrono::steady_clock::now() + 2s;
   EXPECT_EQ(source_->prospect(kStranger, later), Prospect::none);
   publish(kNew);
   EXPECT_EQ(source_->prospect(kStranger, later), Prospect::worth_asking);
