@@ -164,7 +164,9 @@ void Http1Exchange::write_framing(AnswerBody body, bool body_forbidden) {
       if (body_forbidden) return;
       if (head_.version == Version::http_1_0) {
         closing_ = true;
-        if (head_.method != Method::head) output_kind_ = Output::until_close;
+        if (head_.method == Method::head) return;
+        output_kind_ = Output::until_close;
+        stream_.reset_on_close(true);  // its end is the connection's: a cut one must look different
         return;
       }
       output_.append("Transfer-Encoding: chunked\r\n");
@@ -275,6 +277,7 @@ Task<bool> Http1Exchange::finish() {
   if (output_kind_ == Output::chunked) output_.append("0\r\n\r\n");
   const bool sent = co_await send_output();
   finished_ = sent;
+  if (sent && output_kind_ == Output::until_close) stream_.reset_on_close(false);
   co_return sent;
 }
 

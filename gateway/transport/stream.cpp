@@ -381,6 +381,11 @@ void Stream::shutdown_write() noexcept {
   ::shutdown(socket_, SHUT_WR);
 }
 
+void Stream::reset_on_close(bool on) noexcept {
+  const linger without_waiting{on ? 1 : 0, 0};
+  if (is_open()) ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &without_waiting, sizeof without_waiting);
+}
+
 void Stream::abort() noexcept {
   if (socket_ < 0) return;
   deadline_.disarm();

@@ -97,6 +97,8 @@ class Stream {
   // Closes now. Whoever waits is woken with failed. Safe to call at any time, more than once.
   void abort() noexcept;
   [[nodiscard]] bool is_open() const noexcept { return socket_ >= 0; }
+  // While it is on, any close is a reset, even that of a process that dies: for bytes that only an orderly end makes complete.
+  void reset_on_close(bool on) noexcept;
 
   // The deadline of whatever goes on or comes next; it stays until changed. Reading and writing do not move it.
   void expire_at(MonotonicTime when) {

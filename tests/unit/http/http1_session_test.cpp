@@ -396,6 +396,17 @@ TEST_F(Http1SessionTest, O04_NeverLetsACutAnswerLookComplete) {
   }
 }
 
+// To HTTP/1.0 the end of the connection is the end of the answer: only a reset tells that this is not it.
+TEST_F(Http1SessionTest, O04_ResetsACutAnswerThatOnlyTheEndWouldDelimit) {
+  start();
+  SocketClient client(port_);
+  client.send("GET /cut-stream HTTP/1.0\r\nHost: gateway.example\r\n\r\n");
+  EXPECT_EQ(client.read_until("half").substr(0, 15), "HTTP/1.1 200 OK");
+  handler_.may_end = true;
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_TRUE(client.reset());
+}
+
 TEST_F(Http1SessionTest, LosesOneConnectionWhenTheHandlerThrows) {
   start();
   SocketClient client(port_);
