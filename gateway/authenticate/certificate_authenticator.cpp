@@ -65,7 +65,9 @@ identity::AuthOutcome CertificateAuthenticator::authenticate(const transport::Pe
     known_.use(at);
     Entry& entry = known_[at];
     if (entry.revocations_seen != generation) {
+      const bool knows_revocations = revocations_.is_complete();
       if (is_revoked(entry.identity->facts(), now)) return Refused{RefusalReason::revoked, "the client certificate"};
+      if (!knows_revocations) return identity::Unavailable{"what was revoked is not known yet"};
       entry.revocations_seen = generation;
     }
     return entry.identity;

@@ -137,7 +137,9 @@ JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, c
     if (auto refused = check_certificate(hit.identity->facts(), certificate)) return {std::move(*refused)};
     if (*hit.revocations_seen != generation) {
       // It stays where it is: to be refused from memory is cheaper than to be verified again.
+      const bool knows_revocations = revocations_.is_complete();
       if (is_revoked(hit.identity->facts(), now)) return {Refused{RefusalReason::revoked, hit.identity->facts().issuer_name}};
+      if (!knows_revocations) return {identity::Unavailable{"what was revoked is not known yet"}};
       *hit.revocations_seen = generation;
     }
     return {std::move(hit.identity)};

@@ -194,7 +194,7 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::recall(const ImplPtr& sel
 
 // The store could not be asked. What was remembered while changes were heard is worth something for as long as the operator says.
 std::optional<AuthOutcome> SessionAuthenticator::Impl::use_in_outage(CachedSession* session, const SessionSettings& settings) {
-  if (session == nullptr || !fits(*session, settings)) return std::nullopt;
+  if (session == nullptr || !fits(*session, settings) || !around.revocations.is_complete()) return std::nullopt;
   const std::optional<MonotonicTime> good_until = hearing.good_until(session->epoch);
   const MonotonicTime now = around.clock.monotonic_now();
   if (!good_until || now - *good_until >= settings.serve_cached_for) return std::nullopt;

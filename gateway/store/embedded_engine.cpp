@@ -103,45 +103,19 @@ class EmbeddedEngine::Lane {
     }
     wake_.notify_one();
     if (thread_.joinable()) thread_.join();
-    Questions left;  // by a lane that was let go
-    {
-      const std::lock_guard lock(mutex_);
-      std::move(queue_.begin(), queue_.end(), std::back_inserter(left));
-      queue_.clear();
-    }
-    for (const auto& question : left) question->fail(make_error(Fault::unavailable, "the store has been stopped"));
-    if (!left.empty()) engine_.tell({}, std::move(left));
   }
-
-  // Closes the connection once the group at hand is done. What waits goes on waiting.
-  void let_go() {
-    {
-      const std::lock_guard lock(mutex_);
-      let_go_ = true;
-    }
-    wake_.notify_one();
-    if (thread_.joinable()) thread_.join();
-    database_.reset();
-  }
-  void take_back(SqliteDatabase database) {
-    database_.emplace(std::move(database));
-    let_go_ = false;  // there is no thread that could look at it
-    thread_ = std::thread([this] { run(); });
-  }
+  // Closes the connection. The lane has stopped.
+  void close() { database_.reset(); }
 
  private:
   // What waits, up to a group; nothing when it was woken for another reason.
   Questions next_group(bool& is_over) {
     std::unique_lock lock(mutex_);
-    const auto is_wanted = [this] { return stopping_ || let_go_ || !queue_.empty(); };
+    const auto is_wanted = [this] { return stopping_ || !queue_.empty(); };
     if (probes_ && engine_.has_trouble_) {
       wake_.wait_for(lock, engine_.limits_.probe_every, is_wanted);
     } else {
       wake_.wait(lock, is_wanted);
-    }
-    if (let_go_ && !stopping_) {
-      is_over = true;
-      return {};
     }
     const auto count = static_cast<std::ptrdiff_t>(std::min(queue_.size(), engine_.limits_.group_max));
     Questions group(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.begin() + count));
@@ -166,12 +140,11 @@ class EmbeddedEngine::Lane {
   EmbeddedEngine& engine_;
   const Serve serve_;
   const bool probes_;
-  std::optional<SqliteDatabase> database_;  // the thread's; nullopt while it is let go
+  std::optional<SqliteDatabase> database_;  // the thread's; nullopt once closed
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::unique_ptr<Question>> queue_;  // by mutex_
   bool stopping_ = false;                        // by mutex_
-  bool let_go_ = false;                          // by mutex_
   std::thread thread_;
 };
 
@@ -287,22 +260,11 @@ void EmbeddedEngine::stop() {
 
 void EmbeddedEngine::let_go() {
   if (!is_file()) return;
-  reader_->let_go();  // first, so that the writer closes the file
-  writer_->let_go();
+  has_let_go_.store(true, std::memory_order_release);
+  stop();
+  reader_->close();  // first, so that the writer closes the file
+  writer_->close();
   file_lock_.reset();
-}
-
-Result<void> EmbeddedEngine::take_back() {
-  if (!is_file() || file_lock_) return {};
-  std::optional<FileLock> lock;
-  Result<SqliteDatabase> writing = open_file(path_, limits_, lock);
-  if (!writing) return writing.error();
-  Result<SqliteDatabase> reading = SqliteDatabase::open(path_, SqliteDatabase::Mode::read_only);
-  if (!reading) return reading.error();
-  file_lock_ = std::move(lock);
-  writer_->take_back(std::move(*writing));
-  reader_->take_back(std::move(*reading));
-  return {};
 }
 
 Result<void> EmbeddedEngine::ask(Access access, std::unique_ptr<Question> question) {

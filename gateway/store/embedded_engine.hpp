@@ -184,9 +184,10 @@ class EmbeddedEngine {
   void stop();
 
   [[nodiscard]] bool is_file() const noexcept { return reader_ != nullptr; }
-  // As StoreService has them: finishes the groups at hand, closes the file and gives up its lock. What is asked from then on waits.
+  // Of a file: stops, closes it and gives up its lock. For good.
   void let_go();
-  [[nodiscard]] Result<void> take_back();
+  // Any thread.
+  [[nodiscard]] bool has_let_go() const noexcept { return has_let_go_.load(std::memory_order_acquire); }
 
   [[nodiscard]] const EngineLimits& limits() const noexcept { return limits_; }
   // The revocations that were kept when it was opened.
@@ -213,6 +214,7 @@ class EmbeddedEngine {
   std::vector<std::weak_ptr<Mailbox>> mailboxes_;  // by mutex_
   std::string trouble_;                            // by mutex_
   std::atomic<bool> has_trouble_{false};
+  std::atomic<bool> has_let_go_{false};
 
   std::optional<FileLock> file_lock_;
   std::unique_ptr<Lane> writer_;

@@ -128,8 +128,8 @@ class EmbeddedStore final : public Store {
                          });
   }
 
-  // Changes are made in this process and told with their acknowledgement: there is no channel that could be cut.
-  bool hears_changes() const noexcept override { return true; }
+  // Changes are made in this process and told with their acknowledgement: there is no channel that could be cut. A successor's are not.
+  bool hears_changes() const noexcept override { return !engine_.has_let_go(); }
 
  private:
   template <class T, class Work>
@@ -190,9 +190,11 @@ class EmbeddedService final : public StoreService {
   }
   std::string trouble() const override { return engine_->trouble(); }
   void stop() override { engine_->stop(); }
-  bool is_exclusive() const noexcept override { return engine_->is_file(); }
-  void let_go() override { engine_->let_go(); }
-  Result<void> take_back() override { return engine_->take_back(); }
+  void let_go() override {
+    if (!engine_->is_file()) return;
+    revoking_.list.expect_history();  // before a successor can add to it
+    engine_->let_go();
+  }
 
  private:
   std::unique_ptr<EmbeddedEngine> engine_;

@@ -38,16 +38,18 @@ class RevocationList {
   };
   [[nodiscard]] bool revokes(const Credential& credential, WallTime now) const;
 
-  // Whether what was revoked before this process began is known. It is from the start, unless the store must be asked for it
-  // (expect_history()): then from complete() on, for good. Until then what is not found revoked is "could not ask", never good. Read it
-  // before revokes(); what was found not revoked while it was true needs no second look at it.
+  // Whether the store has told all that was revoked, but for what comes in order from now on. It has from the start, unless it says
+  // expect_history(): then from complete() on. Until then what is not found revoked is "could not ask", never good. Read it before
+  // revokes(); expect_history() changes the generation, so that what was found not revoked before is asked for again.
   [[nodiscard]] bool is_complete() const noexcept { return is_complete_.load(std::memory_order_acquire); }
-  // By the store that feeds the list, before anybody asks it.
-  void expect_history() noexcept { is_complete_.store(false, std::memory_order_release); }
+  void expect_history() noexcept {
+    is_complete_.store(false, std::memory_order_release);
+    generation_.fetch_add(1, std::memory_order_acq_rel);
+  }
   void complete() noexcept { is_complete_.store(true, std::memory_order_release); }
 
-  // Changes with every add(), and with nothing else. What was found not revoked at some generation need not be looked up again while the
-  // generation stays: that is one atomic load on the road of a warm request. Read it before revokes().
+  // Changes with every add() and expect_history(), and with nothing else. What was found not revoked at some generation need not be looked
+  // up again while the generation stays: that is one atomic load on the road of a warm request. Read it before revokes().
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
 
   // The latest second that a revocation of this subject (or of everything) covers; a token of a login after it must be dated later.

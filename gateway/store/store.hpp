@@ -113,14 +113,10 @@ class StoreService {
   // No more changes are heard. The stores are detached (destroyed) by then; called on the control thread.
   virtual void stop() = 0;
 
-  // Whether one process alone can have it open, so that a successor gets it only by let_go().
-  [[nodiscard]] virtual bool is_exclusive() const noexcept { return false; }
-  // For a successor: finishes what is under way and closes the file. Whatever is asked from now on waits for take_back(), for as long as a
-  // caller has patience. Both are called on the control thread, and hold it up for as long as a disk takes; nothing where it is not
-  // exclusive.
+  // For a successor, of a store that one process alone can have open: answers what waits and closes the file, for good. From now on others
+  // change it and nobody tells us: whatever is asked is Fault::unavailable, no changes are heard, and the revocations are not complete.
+  // Called on the control thread, and holds it up for as long as a disk takes; nothing where several processes can have it open.
   virtual void let_go() {}
-  // The successor failed. Fault as opening has it: then everything goes on waiting, and it may be tried again.
-  [[nodiscard]] virtual Result<void> take_back() { return {}; }
 };
 
 // What a service needs of its surroundings. `control` is the io_context of the main thread, where the channel lives; all outlive it.

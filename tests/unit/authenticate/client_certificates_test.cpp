@@ -166,6 +166,8 @@ TEST_F(ClientCertificates, N01_NoneIsGoodBeforeWhatWasRevokedIsKnown) {
   EXPECT_TRUE(std::holds_alternative<identity::Unavailable>(outcome(RequestBuilder(), certificates_plan_, &orders_)));
   revocations_.complete();
   EXPECT_EQ(judge(&orders_), "CN=orders,O=Example");
+  revocations_.expect_history();  // nothing is heard any more
+  EXPECT_TRUE(std::holds_alternative<identity::Unavailable>(outcome(RequestBuilder(), certificates_plan_, &orders_)));
 }
 
 }  // namespace

@@ -279,6 +279,18 @@ TEST_F(JwtAuthenticatorTest, N01_NoTokenIsGoodBeforeWhatWasRevokedIsKnown) {
   EXPECT_EQ(judge(revoked, plan_of({corp_})), "revoked");
 }
 
+TEST_F(JwtAuthenticatorTest, NoCachedTokenIsGoodWhenRevocationsAreNotHeardAnyMore) {
+  EXPECT_EQ(judge(token_, plan_of({corp_})), "alice");
+  revocations_.expect_history();
+  for (int i = 0; i < 2; ++i) {
+    const auto outcome = ask(token_, plan_of({corp_}));
+    EXPECT_TRUE(std::holds_alternative<identity::Unavailable>(outcome)) << word_of(outcome);
+  }
+  revocations_.complete();
+  EXPECT_EQ(judge(token_, plan_of({corp_})), "alice");
+  EXPECT_EQ(cache_.entries(), 1U);
+}
+
 TEST_F(JwtAuthenticatorTest, G08_RefusesACachedTokenFromTheMomentThatItIsRevoked) {
   const std::string token = testing::good_token(Algorithm::es256, Claims().set("jti", "\"id-1\""));
   EXPECT_EQ(judge(token, plan_of({corp_})), "alice");

@@ -120,37 +120,27 @@ TEST_F(EmbeddedEngineTest, OneFailureSpoilsNothingForTheOthersOfItsGroup) {
   EXPECT_EQ(engine_->trouble(), "") << "the disk is not at fault";
 }
 
-TEST_F(EmbeddedEngineTest, WhatIsAskedWhileTheFileIsLetGoWaitsUntilItIsTakenBack) {
+TEST_F(EmbeddedEngineTest, WhatWaitsIsKeptBeforeTheFileIsLetGoAndWhatIsAskedLaterIsRefused) {
   const std::string path = folder_.file("db");
   start(path);
-  ASSERT_TRUE(begin_create("before").get());
-  ASSERT_TRUE(engine_->is_file());
-  engine_->let_go();
-  auto meanwhile = begin_create("meanwhile");
+  Gate gate;
+  auto blocked = begin_at(gate, Access::write);
+  gate.wait_until_reached();
+  auto waiting = begin_create("waiting");
   settle();
-  EXPECT_EQ(meanwhile.wait_for(milliseconds(0)), std::future_status::timeout);
-  {
-    auto successor = EmbeddedEngine::open(path, {}, clock_, log_);
-    ASSERT_TRUE(successor) << successor.error().detail;
-    const auto refused = engine_->take_back();
-    ASSERT_FALSE(refused) << "another process has it";
-    EXPECT_EQ(refused.error().fault, Fault::unavailable);
-    EXPECT_EQ(meanwhile.wait_for(milliseconds(0)), std::future_status::timeout) << "it goes on waiting";
-  }
-  const auto taken = engine_->take_back();
-  ASSERT_TRUE(taken) << taken.error().detail;
-  EXPECT_TRUE(meanwhile.get());
-  EXPECT_TRUE(*find("before"));
-  EXPECT_TRUE(*find("meanwhile"));
-}
-
-TEST_F(EmbeddedEngineTest, ItsEndAnswersWhatWaitsForAFileThatWasLetGo) {
-  start(folder_.file("db"));
-  engine_->let_go();
-  auto waiting = begin_create("late");
-  settle();
-  engine_->stop();
-  EXPECT_EQ(waiting.get().error().fault, Fault::unavailable);
+  EXPECT_FALSE(engine_->has_let_go());
+  std::thread letting_go([this] { engine_->let_go(); });
+  gate.open();
+  letting_go.join();
+  EXPECT_TRUE(engine_->has_let_go());
+  EXPECT_TRUE(blocked.get());
+  EXPECT_TRUE(waiting.get());
+  auto successor = EmbeddedEngine::open(path, {}, clock_, log_);
+  ASSERT_TRUE(successor) << successor.error().detail;
+  EXPECT_EQ(begin_create("late").get().error().fault, Fault::unavailable) << "at once: there is nothing to wait for";
+  EXPECT_EQ(find("waiting").error().fault, Fault::unavailable) << "who knows what has become of it";
+  engine_.reset();
+  EXPECT_TRUE((*successor)->trouble().empty());
 }
 
 TEST_F(EmbeddedEngineTest, NothingIsToldOrAcknowledgedBeforeTheCommit) {

@@ -82,6 +82,32 @@ TEST(EmbeddedStore, WarnsWhenItIsInMemoryOnly) {
   EXPECT_NE(opening.logged().find("\"store_in_memory\""), std::string::npos);
 }
 
+TEST(EmbeddedStore, WithoutItsFileItKnowsOfNoChangesAndNoRevocations) {
+  Opening opening;
+  auto service = opening.open(opening.folder.file("db"));
+  ASSERT_TRUE(service);
+  StoreWorker worker(**service);
+  EXPECT_TRUE(worker.hears_changes());
+  EXPECT_TRUE(opening.revocations.is_complete());
+  const std::uint64_t generation = opening.revocations.generation();
+  (*service)->let_go();
+  EXPECT_FALSE(worker.hears_changes()) << "a successor makes them";
+  EXPECT_FALSE(opening.revocations.is_complete());
+  EXPECT_NE(opening.revocations.generation(), generation) << "what was remembered as not revoked is asked for again";
+  worker.stop();
+}
+
+TEST(EmbeddedStore, InMemoryThereIsNothingToLetGo) {
+  Opening opening;
+  auto service = opening.open("");
+  ASSERT_TRUE(service);
+  StoreWorker worker(**service);
+  (*service)->let_go();
+  EXPECT_TRUE(worker.hears_changes());
+  EXPECT_TRUE(opening.revocations.is_complete());
+  worker.stop();
+}
+
 TEST(EmbeddedStore, DoesNotWarnOfAPrivateFile) {
   Opening opening;
   const mode_t before = ::umask(0);
