@@ -39,6 +39,7 @@ Result<std::unique_ptr<Worker>> Worker::create(const Shared& shared) {
   std::unique_ptr<Worker> worker(new Worker(shared));
   worker->road_ = worker->make_road(*shared.settings, shared.upstreams);
   worker->pipeline_.use(worker->road_);
+  worker->live_exchanges_.use(shared.settings->snapshot->issuers);
 
   for (const std::shared_ptr<listen::SharedListener>& listener : shared.listeners) {
     Result<std::unique_ptr<listen::Listener>> bound = listen::Listener::bind(
@@ -75,6 +76,7 @@ Task<void> Worker::commit() {
   road_ = std::exchange(next_road_, nullptr);
   revoker_.use(road_->snapshot->revocation_times);
   pipeline_.use(road_);
+  live_exchanges_.use(road_->snapshot->issuers);
 }
 
 Task<void> Worker::end_distrusted() {

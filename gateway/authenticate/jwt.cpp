@@ -269,6 +269,7 @@ std::variant<IdentityFacts, Refused> JwtVerifier::verify(const UnverifiedJwt& to
   if (auto refused = check_claims(token.claims_, expectations, now, facts)) return std::move(*refused);
   if (auto refused = read_confirmation(token.claims_, facts.certificate)) return std::move(*refused);
   facts.issuer = expectations.issuer;
+  facts.key = keys.find(token.key_id_, token.algorithm_)->fingerprint();  // as verify_signature() found it
   facts.method = identity::AuthMethod::jwt;
   facts.roles = read_roles(token.claims_, expectations.roles, facts.roles_unreadable);
   facts.scopes = read_scopes(token.claims_, expectations.scopes, facts.scopes_unreadable);

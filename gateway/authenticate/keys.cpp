@@ -6,6 +6,7 @@
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 #include "authenticate/keys_material.hpp"
 #include "base/text.hpp"
@@ -139,6 +140,24 @@ bool verify_hmac(const KeyMaterial& key, Algorithm algorithm, std::string_view i
   return equal_in_constant_time({reinterpret_cast<const char*>(mac.data()), length}, signature);
 }
 
+// Of the public half in DER, which also says what kind of key it is.
+Result<std::string> fingerprint_of(const KeyMaterial& key) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int length = 0;
+  bool made = false;
+  if (key.kind == KeyKind::secret) {
+    const auto secret = key.secret.reveal();
+    made = EVP_Digest(secret.data(), secret.size(), digest.data(), &length, EVP_sha256(), nullptr) == 1;
+  } else {
+    unsigned char* der = nullptr;
+    const int size = i2d_PUBKEY(key.pkey.get(), &der);
+    made = size > 0 && EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), &length, EVP_sha256(), nullptr) == 1;
+    OPENSSL_free(der);
+  }
+  if (!made) return make_error(Fault::unsupported, "OpenSSL cannot use it");
+  return std::string(reinterpret_cast<const char*>(digest.data()), length);
+}
+
 }  // namespace
 
 const AlgorithmFacts& facts_of(Algorithm algorithm) noexcept { return kAlgorithms[index(algorithm)]; }
@@ -193,6 +212,9 @@ bool KeyMaterial::fits(Algorithm candidate) const noexcept {
 }
 
 Result<void> prepare(KeyMaterial& key) {
+  Result<std::string> fingerprint = fingerprint_of(key);
+  if (!fingerprint) return fingerprint.error();
+  key.fingerprint = std::move(*fingerprint);
   for (std::size_t i = 0; i < kAlgorithmCount; ++i) {
     const auto algorithm = static_cast<Algorithm>(i);
     if (!key.fits(algorithm) || key.kind == KeyKind::ed25519) continue;
@@ -213,6 +235,7 @@ VerificationKey& VerificationKey::operator=(VerificationKey&&) noexcept = defaul
 
 KeyKind VerificationKey::kind() const noexcept { return material_->kind; }
 const std::optional<std::string>& VerificationKey::key_id() const noexcept { return material_->key_id; }
+const std::string& VerificationKey::fingerprint() const noexcept { return material_->fingerprint; }
 bool VerificationKey::fits(Algorithm algorithm) const noexcept { return material_->fits(algorithm); }
 
 Verification VerificationKey::verify(Algorithm algorithm, std::string_view signing_input, std::string_view signature) const {
@@ -271,6 +294,10 @@ const VerificationKey* KeySet::find(const std::optional<std::string>& key_id, Al
     found = &key;
   }
   return found;
+}
+
+bool KeySet::has_fingerprint(std::string_view fingerprint) const noexcept {
+  return std::any_of(keys_.begin(), keys_.end(), [&](const VerificationKey& key) { return key.fingerprint() == fingerprint; });
 }
 
 bool KeySet::has_key_id(std::string_view key_id) const noexcept {

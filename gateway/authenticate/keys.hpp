@@ -39,6 +39,8 @@ class VerificationKey {
 
   [[nodiscard]] KeyKind kind() const noexcept;
   [[nodiscard]] const std::optional<std::string>& key_id() const noexcept;
+  // Stands for the key itself, whatever its id and algorithm: a SHA-256.
+  [[nodiscard]] const std::string& fingerprint() const noexcept;
   // Whether this key may verify `algorithm`: its kind fits, and its own `alg` (when it has one) says the same.
   [[nodiscard]] bool fits(Algorithm algorithm) const noexcept;
   // `signature` as in the JWS (RFC 7518 §3.4: R || S for ES). False-proof: any OpenSSL error is invalid, and its error queue is left empty.
@@ -78,6 +80,8 @@ class KeySet {
   [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
   // Whether at least one key may verify `algorithm`.
   [[nodiscard]] bool can_verify(Algorithm algorithm) const noexcept;
+  // Whether the key is one of these, whatever its id.
+  [[nodiscard]] bool has_fingerprint(std::string_view fingerprint) const noexcept;
   // Whether a key of that id exists, whatever it may verify. For the reason of a refusal; find() decides.
   [[nodiscard]] bool has_key_id(std::string_view key_id) const noexcept;
 

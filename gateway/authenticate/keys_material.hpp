@@ -53,6 +53,7 @@ struct KeyMaterial {
   std::optional<Algorithm> algorithm;  // the key's own `alg`
   PkeyPtr pkey;                        // null when kind is secret
   Secret secret;
+  std::string fingerprint;             // empty until prepare()
   // Ready-made contexts per algorithm that fits; copied for each verification, which is cheaper than setting one up.
   std::array<PkeyContextPtr, kAlgorithmCount> verifying;
   std::array<MacContextPtr, kAlgorithmCount> authenticating;

@@ -41,6 +41,7 @@ struct IdentityFacts {
   std::string token_id;                // `jti`; empty when absent. Of a client certificate: its thumbprint
   std::string session;                 // of a session: its handle; of a foreign one: "<name>:" and the SHA-256 of its id in hex
   std::string family;                  // of an access token of ours: its family's handle
+  std::string key;                     // of a token: the fingerprint of the key that verified it (VerificationKey::fingerprint)
   std::string certificate;             // of a token that counts only with one client certificate: its thumbprint (RFC 8705 §3.1)
 };
 

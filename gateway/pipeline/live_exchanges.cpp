@@ -1,5 +1,6 @@
 #include "pipeline/live_exchanges.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace sallyport::pipeline {
@@ -21,8 +22,9 @@ class Asking {
 
 }  // namespace
 
-LiveExchanges::Entry::Entry(LiveExchanges& list, identity::IdentityPtr identity, upstream::Interruption& interruption) noexcept
-    : list_(&list), identity_(std::move(identity)), interruption_(interruption), next_(list.first_) {
+LiveExchanges::Entry::Entry(LiveExchanges& list, identity::IdentityPtr identity, const http::Peer& peer,
+                            upstream::Interruption& interruption) noexcept
+    : list_(&list), identity_(std::move(identity)), peer_(peer), interruption_(interruption), next_(list.first_) {
   if (next_ != nullptr) next_->previous_ = this;
   list.first_ = this;
   ++list.size_;
@@ -41,9 +43,42 @@ LiveExchanges::~LiveExchanges() {
   for (Entry* entry = first_; entry != nullptr; entry = entry->next_) entry->list_ = nullptr;
 }
 
+void LiveExchanges::use(const std::vector<authenticate::IssuerPtr>& issuers) {
+  issuers_.clear();
+  for (const authenticate::IssuerPtr& issuer : issuers) issuers_.push_back({issuer, 0, nullptr});
+  ++keys_version_;
+}
+
+void LiveExchanges::look_at_keys() {
+  for (Known& known : issuers_) {
+    if (known.issuer->keys->generation() == known.generation) continue;
+    authenticate::KeySource::Current current = known.issuer->keys->current();
+    known.generation = current.generation;
+    known.keys = std::move(current.keys);
+    ++keys_version_;
+  }
+}
+
+bool LiveExchanges::is_vouched_for(const identity::IdentityFacts& facts) const {
+  if (facts.method != identity::AuthMethod::jwt) return true;
+  const auto known = std::ranges::find_if(issuers_, [&](const Known& candidate) {
+    const authenticate::IssuerSettings& settings = candidate.issuer->settings;
+    return settings.name == facts.issuer_name && settings.expectations.issuer == facts.issuer;
+  });
+  if (known == issuers_.end()) return false;
+  // Keys that are still to be fetched say neither yes nor no: they are asked when they come.
+  return known->keys == nullptr || known->keys->has_fingerprint(facts.key);
+}
+
 bool LiveExchanges::has_ended(Entry& entry, std::uint64_t generation, WallTime now) const {
   const identity::IdentityFacts& facts = entry.identity_->facts();
   if (now >= facts.expires_at) return true;
+  const bool needs_certificate = facts.method == identity::AuthMethod::client_certificate || !facts.certificate.empty();
+  if (needs_certificate && entry.peer_.is_distrusted) return true;
+  if (entry.checked_keys_ != keys_version_) {
+    if (!is_vouched_for(facts)) return true;
+    entry.checked_keys_ = keys_version_;
+  }
   if (entry.checked_generation_ == generation) return false;
   // A JWT's iat is in whole seconds unless it has a fraction; the times of sessions are exact.
   const bool in_whole_seconds = facts.method == identity::AuthMethod::jwt && facts.issued_at &&
@@ -64,6 +99,7 @@ bool LiveExchanges::has_ended(Entry& entry, std::uint64_t generation, WallTime n
 void LiveExchanges::look_through() {
   const std::uint64_t generation = surroundings_.revocations.generation();
   const WallTime now = surroundings_.clock.wall_now();
+  look_at_keys();
   std::vector<identity::IdentityPtr> questions;
   for (Entry* entry = first_; entry != nullptr; entry = upcoming_) {
     upcoming_ = entry->next_;

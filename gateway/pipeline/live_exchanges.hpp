@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "authenticate/issuer.hpp"
 #include "authenticate/session_authenticator.hpp"
 #include "base/clock.hpp"
 #include "base/task_group.hpp"
@@ -42,7 +43,8 @@ class LiveExchanges {
   // Stands in the frame of whoever forwards: in the list from here to its end. No allocation.
   class Entry {
    public:
-    Entry(LiveExchanges& list, identity::IdentityPtr identity, upstream::Interruption& interruption) noexcept;
+    // `peer` is the exchange's, and outlives it.
+    Entry(LiveExchanges& list, identity::IdentityPtr identity, const http::Peer& peer, upstream::Interruption& interruption) noexcept;
     ~Entry();
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
@@ -51,24 +53,40 @@ class LiveExchanges {
     friend class LiveExchanges;
     LiveExchanges* list_;
     identity::IdentityPtr identity_;
+    const http::Peer& peer_;
     upstream::Interruption& interruption_;
+    std::uint64_t checked_keys_ = 0;        // keys_version_ that it was found good by
     std::uint64_t checked_generation_ = 0;  // of the revocation list; 0: not yet
     bool seen_ = false;                     // by an earlier look: it lives long enough to be asked about
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
   };
 
-  // Ends those whose identity has expired or is revoked; asks about the sessions of those that were there at the last look already: most
+  // Whose tokens count from now on. Until then nobody's token is asked about for its key.
+  void use(const std::vector<authenticate::IssuerPtr>& issuers);
+
+  // Ends those whose identity has expired or is revoked, whose token is of an issuer or a key that counts no more, or whose client
+  // certificate's connection is distrusted (http::Peer); asks about the sessions of those that were there at the last look already: most
   // exchanges are over before that. Called every kInterval.
   void look_through();
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
   [[nodiscard]] bool has_ended(Entry& entry, std::uint64_t generation, WallTime now) const;
+  void look_at_keys();
+  [[nodiscard]] bool is_vouched_for(const identity::IdentityFacts& facts) const;
   [[nodiscard]] Task<void> ask(identity::IdentityPtr identity);
   void end_session(std::string_view handle);
 
+  struct Known {
+    authenticate::IssuerPtr issuer;
+    std::uint64_t generation = 0;  // of its keys, which were
+    authenticate::KeySource::KeysPtr keys;
+  };
+
   Surroundings surroundings_;
+  std::vector<Known> issuers_;
+  std::uint64_t keys_version_ = 0;  // moves when issuers or their keys change; 0: there are none to ask yet
   Entry* first_ = nullptr;
   Entry* upcoming_ = nullptr;  // where a walk goes on; moved by whoever leaves meanwhile
   std::size_t size_ = 0;

@@ -373,7 +373,7 @@ Task<void> Pipeline::forward(http::Exchange& exchange, const Road& road, const A
   // Long answers end with their caller's session or token. Not those that sign in: they end the caller's old session themselves.
   upstream::Interruption interruption;
   std::optional<LiveExchanges::Entry> live;
-  if (record.identity != nullptr && establisher == nullptr) live.emplace(live_exchanges_, record.identity, interruption);
+  if (record.identity != nullptr && establisher == nullptr) live.emplace(live_exchanges_, record.identity, exchange.peer(), interruption);
 
   // A sign-in that failed is told by the service itself.
   std::optional<FailureWatcher> watcher;

@@ -111,8 +111,12 @@ class Asked(ReloadCase):
         before, token = keys.read_bytes(), self.stand.token()
         self.assertEqual(self.ask("GET", "/api/x", token=token).status, 200)
         try:
-            self.replace(keys, (self.gateway.folder / "keys/other.jwks.json").read_bytes())
-            self.reload(200)
+            with self.stand.connect() as connection:
+                connection.send(f"POST /api/x HTTP/1.1\r\nHost: localhost\r\n{bearer(token)}\r\nContent-Length: 10\r\n\r\n12345")
+                self.wait_until(lambda: self.gateway.metrics().get("sallyport_live_exchanges", 0) >= 1, "the request is not under way")
+                self.replace(keys, (self.gateway.folder / "keys/other.jwks.json").read_bytes())
+                self.reload(200)
+                self.assertTrue(connection.is_closed_within(PATIENCE), "it went on as whom nobody vouches for any more")
             self.assert_invalid_token(token)
         finally:
             self.replace(keys, before)

@@ -37,6 +37,7 @@ class IdentityBuilder {
   IdentityBuilder& issued_at(WallTime value) { return set(facts_.issued_at, std::optional(value)); }
   IdentityBuilder& authenticated_at(WallTime value) { return set(facts_.authenticated_at, std::optional(value)); }
   IdentityBuilder& token_id(std::string value) { return set(facts_.token_id, std::move(value)); }
+  IdentityBuilder& certificate(std::string value) { return set(facts_.certificate, std::move(value)); }
   // A JSON object as text. Fills nothing else: subject() and claims() may disagree when a test wants them to.
   IdentityBuilder& claims(std::string_view json) {
     auto parsed = Json::parse(json);

@@ -17,7 +17,8 @@ using sallyport::testing::IdentityBuilder;
 
 // An exchange that is under way for as long as it lives.
 struct Long {
-  Long(TestWorker& worker, identity::IdentityPtr identity) : entry(worker.live, std::move(identity), interruption) {}
+  Long(TestWorker& worker, identity::IdentityPtr identity) : entry(worker.live, std::move(identity), peer, interruption) {}
+  http::Peer peer;
   upstream::Interruption interruption;
   LiveExchanges::Entry entry;
   [[nodiscard]] bool ended() const { return interruption.fired(); }
