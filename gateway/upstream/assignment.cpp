@@ -57,6 +57,11 @@ void Assignment::heard() noexcept {
   if (!is_pending_) return;
   is_pending_ = false;
   upstream_.shared->end_pending();
+  if (!on_trial_) return;
+  // It answers, which is what the trial was about: the rest may take hours, and is judged like that of any other request.
+  succeeded();
+  on_trial_ = false;
+  is_judged_ = false;
 }
 
 void Assignment::succeeded() noexcept {

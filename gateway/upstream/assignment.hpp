@@ -25,7 +25,7 @@ class Assignment {
 
   // The same server once more.
   void stay() noexcept { is_judged_ = false; }
-  // The answer's head came: it is pending no more.
+  // The answer's head came: it is pending no more, and a trial has succeeded.
   void heard() noexcept;
   // How it went at this server. The first word counts.
   void succeeded() noexcept;

@@ -61,7 +61,7 @@ class HealthBoard {
   // came for a while. Who got it says succeeded(), failed() or gave_up().
   [[nodiscard]] bool claim_trial(std::size_t server, bool is_repeatable) noexcept;
   void gave_up_trial(std::size_t server) noexcept;
-  // A whole answer came.
+  // A whole answer came; on trial its head.
   void succeeded(std::size_t server, bool on_trial, MonotonicTime now) noexcept;
   [[nodiscard]] bool has_failed(std::size_t server) const noexcept {
     return servers_[server].failures.load(std::memory_order_relaxed) != 0;

@@ -152,6 +152,36 @@ TEST(Balancing, EjectsAServerThatAnswersGarbageAndTriesItAgain) {
   EXPECT_EQ(shared.metrics().ejections, 2U);
 }
 
+TEST(Balancing, ATrialSucceedsWithTheHeadOfAnAnswerThatHasNoEnd) {
+  std::atomic<int> requests = 0;
+  const auto first_garbage_then_endless = [&](Peer& peer) {
+    while (!peer.read_head().empty()) {
+      const bool is_bad = ++requests <= 5;
+      peer.write(is_bad ? "garbage\r\n\r\n" : "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nevent\r\n");
+      if (is_bad) return;
+    }
+  };
+  ScriptedUpstream bad({first_garbage_then_endless});
+  ScriptedUpstream good({answering(std::string(kOk))});
+  {
+    Worker worker(settings_for({server_at(bad.port()), server_at(good.port())}));
+    SharedUpstream& shared = *worker.upstream().shared();
+    for (int i = 0; i < 40 && !shared.board().is_merely_ejected(0); ++i) {
+      FakeExchange exchange;
+      static_cast<void>(worker.forward(exchange));
+    }
+    ASSERT_TRUE(shared.board().is_merely_ejected(0));
+    shared.advance(std::chrono::steady_clock::now() + std::chrono::seconds(11));
+    FakeExchange endless;
+    const auto pending = worker.begin(endless);
+    worker.run_until([&] { return endless.started(); });
+    EXPECT_FALSE(pending->result) << "it goes on";
+    EXPECT_TRUE(shared.board().is_plain()) << "and nobody waits for its end";
+    bad.stop();
+    worker.finish(*pending);
+  }
+}
+
 TEST(Balancing, TakesAServersOwnErrorsForAnswers) {
   ScriptedUpstream first({answering("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")});
   ScriptedUpstream second({answering("HTTP/1.1 503 Oops\r\nContent-Length: 0\r\n\r\n")});
