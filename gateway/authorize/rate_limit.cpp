@@ -92,15 +92,30 @@ RateLimiter::Set& RateLimiter::set_of(LimitBy by, std::uint64_t key) {
   return sets[(key >> kClassBits) & (sets_ - 1)];
 }
 
+RateLimiter::Bucket* RateLimiter::find(Set& set, std::uint64_t key, const RateLimit& limit, std::uint64_t now) noexcept {
+  for (Bucket& bucket : set.buckets) {
+    std::uint64_t held_by = bucket.key.load(std::memory_order_acquire);
+    if (held_by == key) return &bucket;
+    if (held_by == 0 || ((held_by ^ key) & ~kClassMask) != 0) continue;
+    // The rule has other numbers now: a whole bucket of them is the most that may be owed.
+    std::uint64_t full_at = bucket.full_at.load(std::memory_order_relaxed);
+    if (bucket.key.compare_exchange_strong(held_by, key, std::memory_order_acq_rel)) {
+      bucket.full_at.compare_exchange_strong(full_at, now + owed_at(limit, full_at, now), std::memory_order_acq_rel);
+    }
+    return &bucket;
+  }
+  return nullptr;
+}
+
 RateLimiter::Bucket& RateLimiter::place(Set& set, std::uint64_t key, const RateLimit& limit, std::uint64_t now) noexcept {
   for (;;) {
+    if (Bucket* const mine = find(set, key, limit, now)) return *mine;
     Bucket* victim = nullptr;
     std::uint64_t victims_key = 0;
     std::uint64_t victims_full_at = 0;
     std::uint64_t least = UINT64_MAX;
     for (Bucket& bucket : set.buckets) {
       const std::uint64_t held_by = bucket.key.load(std::memory_order_acquire);
-      if (held_by == key) return bucket;
       const std::uint64_t full_at = bucket.full_at.load(std::memory_order_relaxed);
       const std::uint64_t empty = held_by == 0 ? 0 : emptiness(held_by, full_at, now);
       if (empty >= least) continue;
@@ -144,14 +159,12 @@ void RateLimiter::charge(const RateLimit& limit, std::string_view key, Monotonic
 Quota RateLimiter::look(const RateLimit& limit, std::string_view key, MonotonicTime now) const noexcept {
   const std::uint64_t at = count(now);
   const std::uint64_t hash = key_of(limit, key);
-  const Set* const sets = tables_[static_cast<std::size_t>(limit.by)].load(std::memory_order_acquire);
+  Set* const sets = tables_[static_cast<std::size_t>(limit.by)].load(std::memory_order_acquire);
   if (sets == nullptr) return quota_of(limit, 0, true);
-  for (const Bucket& bucket : sets[(hash >> kClassBits) & (sets_ - 1)].buckets) {
-    if (bucket.key.load(std::memory_order_acquire) != hash) continue;
-    const std::uint64_t owed = owed_at(limit, bucket.full_at.load(std::memory_order_relaxed), at);
-    return quota_of(limit, owed, count(limit.fill_time()) - owed >= count(limit.interval()));
-  }
-  return quota_of(limit, 0, true);
+  const Bucket* const bucket = find(sets[(hash >> kClassBits) & (sets_ - 1)], hash, limit, at);
+  if (bucket == nullptr) return quota_of(limit, 0, true);
+  const std::uint64_t owed = owed_at(limit, bucket->full_at.load(std::memory_order_relaxed), at);
+  return quota_of(limit, owed, count(limit.fill_time()) - owed >= count(limit.interval()));
 }
 
 RateLimiter::Begun RateLimiter::begin(const RateLimit& limit, std::string_view key, MonotonicTime now) {

@@ -139,7 +139,9 @@ class RateLimiter {
 
   [[nodiscard]] std::uint64_t key_of(const RateLimit& limit, std::string_view key) const noexcept;
   [[nodiscard]] Set& set_of(LimitBy by, std::uint64_t key);
-  // The key's bucket; made when there is none.
+  // The key's bucket, also from before a reload gave its rule other numbers; nullptr: there is none.
+  [[nodiscard]] static Bucket* find(Set& set, std::uint64_t key, const RateLimit& limit, std::uint64_t now) noexcept;
+  // The same; made when there is none.
   [[nodiscard]] static Bucket& place(Set& set, std::uint64_t key, const RateLimit& limit, std::uint64_t now) noexcept;
   Quota apply(const RateLimit& limit, std::string_view key, MonotonicTime now, Mode mode);
 

@@ -114,8 +114,9 @@ TEST(RateLimiter, BucketsSurviveAChangeOfTheNumbers) {
   RateLimiter limiter;
   EXPECT_EQ(taken(limiter, limit_of(2, 1min, 2), "a", kStart, 9), 2);
   EXPECT_EQ(taken(limiter, limit_of(2, 1min, 2), "a", kStart, 9), 0);
-  // A minute was owed; a bucket that fills in two seconds owes no more than those. Its class differs, so it may also begin anew: never
-  // worse.
+  // A minute was owed; a bucket that fills in two seconds owes no more than those, from the moment at which it is one.
+  EXPECT_FALSE(limiter.look(limit_of(2, 2s, 2), "a", kStart + 1s).allowed);
+  EXPECT_FALSE(limiter.take(limit_of(2, 2s, 2), "a", kStart + 1s).allowed);
   EXPECT_TRUE(limiter.take(limit_of(2, 2s, 2), "a", kStart + 2s).allowed);
 }
 
