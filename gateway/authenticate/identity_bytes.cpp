@@ -28,8 +28,8 @@ std::size_t bytes_behind(const std::vector<std::string>& strings) noexcept {
 std::size_t bytes_of(const identity::VerifiedIdentity& identity) noexcept {
   const identity::IdentityFacts& facts = identity.facts();
   return sizeof identity + facts.subject.capacity() + facts.issuer.capacity() + facts.issuer_name.capacity() + facts.token_id.capacity() +
-         facts.session.capacity() + facts.family.capacity() + facts.key.capacity() + facts.certificate.capacity() + bytes_behind(facts.roles) + bytes_behind(facts.scopes) +
-         bytes_behind(facts.claims);
+         facts.session.capacity() + facts.family.capacity() + facts.key.capacity() + facts.certificate.capacity() +
+         bytes_behind(facts.roles) + bytes_behind(facts.scopes) + bytes_behind(facts.claims);
 }
 
 }  // namespace sallyport::authenticate

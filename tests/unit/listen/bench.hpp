@@ -22,7 +22,7 @@ class NoHandler final : public http::RequestHandler {
 };
 
 struct Seen {
-  std::vector<std::string> peers;  // "address listener tls sni"
+  std::vector<std::string> peers;    // "address listener tls sni"
   const http::Peer* peer = nullptr;  // the last one, while it is connected
   int ended = 0;
   int trusted = 0;                    // who came from a trusted proxy

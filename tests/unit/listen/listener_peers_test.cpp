@@ -287,12 +287,12 @@ TEST_P(Distrust, P13_EndsWhoIsStillShakingHands) {
   EXPECT_TRUE(seen.peers.empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Listener, Distrust,
-    testing::Values(TrustRow{"deny", [](ListenerSettings& next) { next.deny = {network("127.0.0.0/8")}; }},
-                    TrustRow{"allow", [](ListenerSettings& next) { next.allow = {{network("10.0.0.0/8")}}; }},
-                    TrustRow{"trusted_proxies", [](ListenerSettings& next) { next.trusted_proxies.networks = {network("127.0.0.1")}; }}),
-    [](const auto& row) { return row.param.name; });
+INSTANTIATE_TEST_SUITE_P(Listener, Distrust,
+                         testing::Values(TrustRow{"deny", [](ListenerSettings& next) { next.deny = {network("127.0.0.0/8")}; }},
+                                         TrustRow{"allow", [](ListenerSettings& next) { next.allow = {{network("10.0.0.0/8")}}; }},
+                                         TrustRow{"trusted_proxies",
+                                                  [](ListenerSettings& next) { next.trusted_proxies.networks = {network("127.0.0.1")}; }}),
+                         [](const auto& row) { return row.param.name; });
 
 TEST_F(PeersTest, AReloadDoesNotMoveAListener) {
   start();
