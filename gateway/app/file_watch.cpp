@@ -2,6 +2,7 @@
 
 #include <sys/inotify.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -15,8 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr int kLinksMax = 40;  // as many as Linux follows
 // A file that is still being written is not read: its writer's close is what counts. Permissions too: they decide what may be used.
-constexpr std::uint32_t kEvents =
-    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+constexpr std::uint32_t kEvents = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB |
+                                  IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 bool is_hidden(std::string_view name) { return name.empty() || name.front() == '.' || name.back() == '~'; }
 
@@ -104,6 +105,7 @@ bool FileWatch::watch(const std::vector<std::string>& paths) {
     names[watch].merge(members);
   }
   names_ = std::move(names);
+  std::erase_if(writers_, [this](const auto& writer) { return !names_.contains(writer.first.first); });
   return complete;
 }
 
@@ -127,22 +129,57 @@ bool FileWatch::take_events() {
       if ((event.mask & IN_IGNORED) != 0) {
         std::erase_if(descriptors_, [&](const auto& known) { return known.second == event.wd; });
         names_.erase(watched);
+        std::erase_if(writers_, [&](const auto& writer) { return writer.first.first == event.wd; });
         continue;
       }
       // A new file that is still empty is heard of when its writer closes it; a link and a folder are complete.
-      if (watched->second.contains(name) || (watched->second.contains("") && !is_hidden(name))) concerns = true;
+      if (!watched->second.contains(name) && (!watched->second.contains("") || is_hidden(name))) continue;
+      concerns = true;
+      note_writer(event.mask, {event.wd, name});
     }
   }
 }
 
+void FileWatch::note_writer(std::uint32_t what, Name name) {
+  if ((what & IN_MODIFY) != 0) {
+    writers_.try_emplace(std::move(name), Writer::awaited);
+  } else if ((what & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)) != 0) {
+    // Whoever else has it open, this one has said that it is whole; or it is another file now.
+    writers_.erase(name);
+  }
+}
+
+bool FileWatch::awaits_writer() const noexcept {
+  return std::ranges::any_of(writers_, [](const auto& writer) { return writer.second == Writer::awaited; });
+}
+
+void FileWatch::give_writers_up() {
+  for (auto& [name, writer] : writers_) {
+    if (std::exchange(writer, Writer::given_up) == Writer::awaited) unclosed_.push_back(name.second);
+  }
+}
+
+bool FileWatch::is_being_written() {
+  if (stopped_) return false;
+  if (take_events()) {
+    is_pending_ = true;
+    boost::system::error_code ignored;
+    inotify_.cancel(ignored);  // changed() has something to tell
+  }
+  return awaits_writer();
+}
+
 Task<void> FileWatch::settle() {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  bool more = true;
-  while (more && !stopped_ && std::chrono::steady_clock::now() < end) {
+  const auto began = std::chrono::steady_clock::now();
+  while (!stopped_) {
     quiet_.expires_after(kQuiet);
     auto waited = co_await quiet_.async_wait(as_result);
     static_cast<void>(waited);
-    more = take_events();
+    if (stopped_) break;
+    const bool more = take_events();
+    const auto passed = std::chrono::steady_clock::now() - began;
+    if (passed >= kWriterPatience) give_writers_up();
+    if (!awaits_writer() && (!more || passed >= kPatience)) break;
   }
 }
 
@@ -156,7 +193,7 @@ Task<bool> FileWatch::changed() {
     }
     auto waited = co_await inotify_.async_wait(boost::asio::posix::descriptor_base::wait_read, as_result);
     auto& [error] = waited;
-    if (error) co_return false;
+    if (error && error != boost::asio::error::operation_aborted) co_return false;
   }
   co_return false;
 }

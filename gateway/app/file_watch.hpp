@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
@@ -29,9 +31,12 @@ struct WatchedName {
 // them or over a link on the way.
 class FileWatch {
  public:
-  // Several changes in a row are told once, when it has been quiet for this long; but no later than kPatience after the first.
+  // Several changes in a row are told once, when it has been quiet for this long; but no later than kPatience after the first. A file that
+  // somebody writes to is not quiet before he closes it, however long he pauses: half a policy may be a valid one. No later than
+  // kWriterPatience; who has not closed it by then is not waited for again until he does.
   static constexpr std::chrono::milliseconds kQuiet{250};
   static constexpr std::chrono::milliseconds kPatience{2'000};
+  static constexpr std::chrono::milliseconds kWriterPatience{30'000};
 
   // Fault::unavailable: the system gives no inotify instance.
   [[nodiscard]] static Result<std::unique_ptr<FileWatch>> create(boost::asio::io_context& context);
@@ -40,19 +45,32 @@ class FileWatch {
   bool watch(const std::vector<std::string>& paths);
   // Returns when something changed (true) or after stop() (false). One caller at a time; what happened between two calls is not lost.
   [[nodiscard]] Task<bool> changed();
+  // Whether somebody is writing to a file that matters, as far as that was heard since watch().
+  [[nodiscard]] bool is_being_written();
+  // The files whose writers were not waited for any longer, since it was asked last: for the log.
+  [[nodiscard]] std::vector<std::string> take_unclosed() { return std::exchange(unclosed_, {}); }
   void stop();
 
  private:
+  using Name = std::pair<int, std::string>;  // watch and name
+  enum class Writer : unsigned char { awaited, given_up };
+
   FileWatch(boost::asio::io_context& context, int descriptor);
   // Takes what the kernel has to say; whether any of it concerns a watched name.
   [[nodiscard]] bool take_events();
+  // Keeps up who is writing to what.
+  void note_writer(std::uint32_t what, Name name);
+  [[nodiscard]] bool awaits_writer() const noexcept;
+  void give_writers_up();
   [[nodiscard]] Task<void> settle();
 
   boost::asio::posix::basic_stream_descriptor<Executor> inotify_;
   Timer quiet_;
   std::map<std::string, int> descriptors_;      // folder -> watch
   std::map<int, std::set<std::string>> names_;  // watch -> names that matter; "" for every name but hidden ones
-  bool is_pending_ = false;                     // heard, not told
+  std::map<Name, Writer> writers_;              // written to and not closed
+  std::vector<std::string> unclosed_;
+  bool is_pending_ = false;  // heard, not told
   bool stopped_ = false;
 };
 

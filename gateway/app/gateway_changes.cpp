@@ -129,6 +129,7 @@ void Gateway::begin_watching() {
     return;
   }
   file_watch_ = std::move(*watch);
+  reloader_.ask_whether_written([this] { return file_watch_->is_being_written(); });
   reloader_.on_files([this] { static_cast<void>(file_watch_->watch(reloader_.files())); });
   if (!file_watch_->watch(reloader_.files())) {
     log_.event(Level::warning, "watch_failed", "some files cannot be watched; SIGHUP reloads");
@@ -142,6 +143,9 @@ Task<void> Gateway::watch_files() {
     const bool changed = co_await std::move(changing);
     if (!changed) co_return;
     if (state_ == State::draining) continue;
+    for (const std::string& name : file_watch_->take_unclosed()) {
+      log_.event(Level::warning, "watch_impatient", name + " is being written and was not closed for half a minute; it is read as it is");
+    }
     // Links may lead elsewhere now.
     static_cast<void>(file_watch_->watch(reloader_.files()));
     Task<void> reloading = reload("a changed file");

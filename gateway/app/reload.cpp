@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <boost/asio/post.hpp>
@@ -17,6 +18,18 @@ Problem general(std::string message) {
   Problem problem;
   problem.message = std::move(message);
   return problem;
+}
+
+using FileClock = std::filesystem::file_time_type::clock;
+
+// Folders of patterns included: a file of theirs has come or gone. What bears a time to come says nothing.
+bool has_changed_since(const std::vector<std::string>& files, FileClock::time_point since) {
+  const auto now = FileClock::now();
+  return std::ranges::any_of(files, [&](const std::string& file) {
+    std::error_code failed;
+    const auto changed = std::filesystem::last_write_time(file, failed);
+    return !failed && changed > since && changed <= now;
+  });
 }
 
 }  // namespace
@@ -85,39 +98,54 @@ Task<void> Reloader::run() {
 }
 
 // Files are read beside the event loop: it has others to serve meanwhile.
-Task<Loaded> Reloader::load() {
+Task<Reloader::Read> Reloader::load() {
   struct Reading {
     explicit Reading(Executor executor) : done(std::move(executor)) { done.expires_at(std::chrono::steady_clock::time_point::max()); }
-    std::optional<Loaded> loaded;
+    std::optional<Read> read;
     Timer done;
   };
   const auto reading = std::make_shared<Reading>(surroundings_.control.get_executor());
   boost::asio::post(reader_, [reading, this] {
-    Loaded loaded;
+    Read read;
+    Loaded& loaded = read.loaded;
+    const auto began = FileClock::now();
     try {
       loaded = load_();
     } catch (const std::exception& error) {
       loaded.settings.reset();
       loaded.problems.push_back(general(fmt::format("the configuration could not be read: {}", error.what())));
     }
-    boost::asio::post(surroundings_.control, [reading, loaded = std::move(loaded)]() mutable {
-      reading->loaded = std::move(loaded);
+    read.is_fresh = has_changed_since(loaded.files, began - kQuiet);
+    boost::asio::post(surroundings_.control, [reading, read = std::move(read)]() mutable {
+      reading->read = std::move(read);
       reading->done.cancel();
     });
   });
-  while (!reading->loaded) {
+  while (!reading->read) {
     auto woken = co_await reading->done.async_wait(as_result);
     static_cast<void>(woken);
   }
-  co_return std::move(*reading->loaded);
+  co_return std::move(*reading->read);
+}
+
+Task<Loaded> Reloader::load_settled() {
+  for (std::chrono::milliseconds waited{0};; waited += kQuiet) {
+    Task<Read> loading = load();
+    Read read = co_await std::move(loading);
+    files_ = read.loaded.files;
+    if (on_files_) on_files_();
+    const bool is_written = is_written_ && is_written_();
+    const bool again = is_written ? waited < kWriterPatience : read.is_fresh && waited < kPatience;
+    if (!again || stopped_) co_return std::move(read.loaded);
+    Task<void> waiting = pause(surroundings_.control.get_executor(), kQuiet);
+    co_await std::move(waiting);
+  }
 }
 
 Task<ReloadOutcome> Reloader::pass() {
   ReloadOutcome outcome;
-  Task<Loaded> loading = load();
+  Task<Loaded> loading = load_settled();
   Loaded loaded = co_await std::move(loading);
-  files_ = loaded.files;
-  if (on_files_) on_files_();
   for (const Problem& warning : loaded.warnings) surroundings_.log.event(Level::warning, "config_warning", warning.text());
   if (!loaded.settings) {
     outcome.problems = std::move(loaded.problems);

@@ -47,7 +47,11 @@ class Reloader {
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
 
-  // `cause` is for the log: "SIGHUP". The answer is about a load that began after the call.
+  // `cause` is for the log: "SIGHUP". The answer is about a load that began after the call, and of files that had not changed for kQuiet
+  // by then; for that it waits kPatience, and kWriterPatience for who is known to be writing.
+  static constexpr std::chrono::milliseconds kQuiet{250};
+  static constexpr std::chrono::milliseconds kPatience{2'000};
+  static constexpr std::chrono::milliseconds kWriterPatience{30'000};
   [[nodiscard]] Task<ReloadOutcome> reload(std::string cause);
   // Nothing is begun any more; whoever waits is told so.
   void stop() noexcept { stopped_ = true; }
@@ -56,6 +60,8 @@ class Reloader {
   // What the last load read, a refused one too: what to watch. Before the first: set_files().
   [[nodiscard]] const std::vector<std::string>& files() const noexcept { return files_; }
   void set_files(std::vector<std::string> files) { files_ = std::move(files); }
+  // Whether a file is being written just now: asked after a load, which then is not the last.
+  void ask_whether_written(std::function<bool()> is_written) { is_written_ = std::move(is_written); }
   // Called after every load.
   void on_files(std::function<void()> told) { on_files_ = std::move(told); }
 
@@ -66,13 +72,20 @@ class Reloader {
   struct Pass;
   [[nodiscard]] Task<void> run();
   [[nodiscard]] Task<ReloadOutcome> pass();
-  [[nodiscard]] Task<Loaded> load();
+  // Until nothing changed while it was read, as far as can be told.
+  [[nodiscard]] Task<Loaded> load_settled();
+  struct Read {
+    Loaded loaded;
+    bool is_fresh = false;  // a file changed while it was read, or just before: who wrote it may write more
+  };
+  [[nodiscard]] Task<Read> load();
   void report(const ReloadOutcome& outcome, const std::string& causes);
 
   Surroundings surroundings_;
   Load load_;
   Apply apply_;
   std::function<void()> on_files_;
+  std::function<bool()> is_written_;
   boost::asio::thread_pool reader_{1};
   std::shared_ptr<Pass> next_;
   bool running_ = false;

@@ -167,6 +167,13 @@ class Asked(ReloadCase):
 
 
 class Watched(ReloadCase):
+    def settled_counts(self) -> tuple[float, float]:
+        """When what the test began with has been noticed."""
+        counts = None
+        while counts != (counts := self.counts()):
+            time.sleep(1.5)
+        return counts
+
     def test_a_changed_file_is_noticed_and_a_broken_one_changes_nothing(self):
         self.write(policies=self.policies("public", access="authenticated"))
         self.wait_until(lambda: self.ask("GET", "/public/x").status == 401, "the change was not noticed")
@@ -176,6 +183,23 @@ class Watched(ReloadCase):
         self.assertEqual(self.ask("GET", "/public/x").status, 401)
         self.write()
         self.wait_until(lambda: self.ask("GET", "/public/x").status == 200, "the mended file was not noticed")
+
+    def test_P14_a_policy_that_is_being_written_waits_for_its_last_route(self):
+        """What is there of it is valid all the while, and lets more people in than the whole."""
+        accepted, refused = self.settled_counts()
+        *first, last = [f"- {json.dumps(route)}\n" for route in self.policies("public", access="authenticated")["routes"]]
+        rest = {key: value for key, value in self.stand.policies.items() if key != "routes"}
+        with open(self.gateway.folder / "policies.yaml", "w", encoding="utf-8") as file:
+            file.write("".join(f"{key}: {json.dumps(value)}\n" for key, value in rest.items()) + "routes:\n" + "".join(first))
+            file.flush()
+            self.replace(self.gateway.config_file, self.gateway.config_file.read_bytes())  # another one is complete
+            time.sleep(3)
+            self.assertEqual(self.counts(), (accepted, refused))
+            self.assertEqual(self.ask("GET", "/public/x").status, 200)
+            file.write(last)
+        self.wait_until(lambda: self.counts()[0] > accepted, "the whole policy was not noticed")
+        self.assertEqual(self.counts()[1], refused)
+        self.assertEqual(self.ask("GET", "/public/x").status, 401)
 
     def test_a_changed_key_file_is_noticed(self):
         keys = self.gateway.folder / "keys/corp.jwks.json"

@@ -127,6 +127,38 @@ TEST_F(FileWatchTest, TellsOfSeveralChangesOnce) {
   EXPECT_FALSE(is_told(false)) << "they were one change";
 }
 
+TEST_F(FileWatchTest, P14_WaitsForAWriterHoweverLongHePauses) {
+  write(at("a.yaml"), "1");
+  write(at("b.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml"), at("b.yaml")}));
+  std::optional<bool> told;
+  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  write(at("a.yaml"), "2");
+  std::ofstream half(at("b.yaml"), std::ios::binary);
+  half << "2, of which there is more" << std::flush;
+  context_.run_for(FileWatch::kPatience + 2 * FileWatch::kQuiet);
+  EXPECT_FALSE(told) << "half of it would have been read";
+  EXPECT_TRUE(watch_->is_being_written());
+  half.close();
+  const auto end = steady_clock::now() + milliseconds(20'000);
+  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
+  EXPECT_EQ(told, true);
+  EXPECT_FALSE(watch_->is_being_written());
+}
+
+TEST_F(FileWatchTest, WhoeverAsksForWritersHidesNoChange) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  std::optional<bool> told;
+  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  context_.run_for(milliseconds(50));
+  write(at("a.yaml"), "2");
+  EXPECT_FALSE(watch_->is_being_written());
+  const auto end = steady_clock::now() + milliseconds(20'000);
+  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
+  EXPECT_EQ(told, true);
+}
+
 TEST_F(FileWatchTest, FollowsTheWayOfAPath) {
   fs::create_directory(at("real"));
   write(at("real/file"), "1");

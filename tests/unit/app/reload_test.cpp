@@ -1,5 +1,7 @@
 #include "app/reload.hpp"
 
+#include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include <boost/asio/co_spawn.hpp>
@@ -186,6 +188,32 @@ TEST_F(ReloaderTest, WhoeverAsksWhileOneRunsSharesTheNext) {
   EXPECT_FALSE(outcomes[0].accepted());
   EXPECT_TRUE(outcomes[1].accepted());
   EXPECT_TRUE(outcomes[2].accepted());
+}
+
+TEST_F(ReloaderTest, P14_ReadsAgainWhatChangedWhileItWasRead) {
+  const std::filesystem::path file = folder().write("config/read.yaml", "1");
+  std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  next_ = [&] {
+    if (loads_ == 1) std::ofstream(file) << "2";
+    Loaded loaded = good();
+    loaded.files = {file.string()};
+    return loaded;
+  };
+  EXPECT_TRUE(reload().accepted());
+  EXPECT_GE(loads_, 2);
+  EXPECT_EQ(applied_, 1) << "the first reading is nobody's";
+  std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  loads_ = 1;
+  EXPECT_TRUE(reload().accepted());
+  EXPECT_EQ(loads_, 2) << "once more, and once was enough";
+}
+
+TEST_F(ReloaderTest, P14_ReadsAgainWhileSomebodyWrites) {
+  int asked = 0;
+  reloader_.ask_whether_written([&] { return ++asked < 3; });
+  EXPECT_TRUE(reload().accepted());
+  EXPECT_EQ(loads_, 3);
+  EXPECT_EQ(applied_, 1);
 }
 
 TEST_F(ReloaderTest, NothingIsBegunOnceItStops) {
