@@ -1,4 +1,7 @@
 // What changes while the gateway serves, and what it tells of itself.
+#include <cstdio>
+#include <cstdlib>
+
 #include <boost/asio/co_spawn.hpp>
 
 #include <fmt/chrono.h>
@@ -16,6 +19,13 @@ using observe::Level;
 namespace {
 
 double unix_seconds(WallTime time) { return std::chrono::duration<double>(time.time_since_epoch()).count(); }
+
+// Only for lack of memory. One worker would go on by the old policy while all others have the new one, and nobody would see which of them
+// judges his request: whoever starts the gateway again starts one that is whole.
+[[noreturn]] void end_divided() {
+  std::fputs("sallyport: a worker could not take the new configuration over; the process ends\n", stderr);
+  std::abort();
+}
 
 ReloadOutcome refused(const std::string& file, std::string message) {
   Problem problem;
@@ -85,7 +95,7 @@ Task<void> Gateway::commit_change(std::shared_ptr<const Settings> next, authenti
     Task<void> committing = worker->commit();
     auto ended = co_await boost::asio::co_spawn(worker->executor(), std::move(committing), as_result);
     auto& [failure] = ended;
-    if (failure) fail("a worker did not take the new configuration over");
+    if (failure) end_divided();
   }
   for (std::size_t i = 0; i < listeners_.size(); ++i) listeners_[i]->commit(std::move(next_listener_states_[i]));
   for (const std::unique_ptr<Worker>& worker : workers_) {
