@@ -282,6 +282,10 @@ Task<void> Pipeline::serve_preflight(http::Exchange& exchange, const Road& road,
     co_await answer(exchange, own, record);
     co_return;
   }
+  for (const LimitStage stage : {LimitStage::identified, LimitStage::admitted}) {
+    const bool passes_on = co_await pass_limits(exchange, stage, nullptr, kNoCookies, record);
+    if (!passes_on) co_return;
+  }
   // The upstream answers. As nobody: no credential was looked at, and none goes along.
   metrics_.preflight(route.name, "passed");
   const authorize::RoutePolicy for_anybody{.access = authorize::Access::public_, .require = std::nullopt};

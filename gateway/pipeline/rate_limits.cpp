@@ -30,8 +30,12 @@ std::uint64_t seconds_up(std::chrono::nanoseconds time) noexcept {
 // Whose bucket it is.
 class Key {
  public:
-  Key(const RateLimit& rule, std::string_view address, const identity::VerifiedIdentity* identity) : address_(address) {
-    if (rule.by == LimitBy::route) return;
+  Key(const RateLimit& rule, std::string_view address, const identity::VerifiedIdentity* identity, bool is_preflight) : address_(address) {
+    if (rule.by == LimitBy::route) {
+      // Anybody sends preflights: he must not use up what is for those who may use the route.
+      if (is_preflight) text_ = "preflight";
+      return;
+    }
     if (rule.by != LimitBy::subject) {
       text_ = address_.view();
     } else if (identity != nullptr) {
@@ -91,7 +95,7 @@ std::optional<Answer> RateLimits::check(const std::vector<RateLimit>& rules, Lim
   for (const RateLimit& rule : rules) {
     if (stage_of(rule.by) != stage || rule.by == LimitBy::failed_authentication) continue;
     if (limiter_ == nullptr) return answer_for_unavailable();
-    const Key key(rule, address, identity);
+    const Key key(rule, address, identity, record.is_preflight);
     const Quota quota = limiter_->take(rule, key.view(), now);
     if (!quota.allowed) return refuse(rule, quota, record);
     remember(quota, record);
@@ -131,7 +135,7 @@ Task<std::optional<Answer>> RateLimits::check_exactly(const std::vector<RateLimi
   if (refused) co_return refused;
   for (const RateLimit& rule : rules) {
     if (!rule.exact || stage_of(rule.by) != stage) continue;
-    const Key key(rule, address, identity);
+    const Key key(rule, address, identity, record.is_preflight);
     const bool counts = rule.by != LimitBy::failed_authentication;
     const auto kind = counts ? store::RateQuestion::Kind::take : store::RateQuestion::Kind::look;
     const store::RateQuestion question = question_about(rule, key.view(), kind);
@@ -161,7 +165,7 @@ void RateLimits::authentication_failed(const std::vector<RateLimit>& rules, std:
 Task<void> RateLimits::share_failure(const std::vector<RateLimit>& rules, std::string_view address) {
   for (const RateLimit& rule : rules) {
     if (rule.by != LimitBy::failed_authentication || !rule.exact) continue;
-    const Key key(rule, address, nullptr);
+    const Key key(rule, address, nullptr, false);
     const store::RateQuestion question = question_about(rule, key.view(), store::RateQuestion::Kind::charge);
     const Result<store::RateAnswer> answer = co_await store_->limit_rate(question);
     static_cast<void>(answer);

@@ -20,7 +20,8 @@ namespace sallyport::pipeline {
 struct RequestRecord;
 
 // When a rule is asked. `address` and `failed_authentication` before anybody's credential is looked at; `subject` once it was (an anonymous
-// caller counts by his address); `route` when nothing else is in the way of the upstream.
+// caller counts by his address); `route` when nothing else is in the way of the upstream. Preflights that the upstream answers have a
+// bucket of the route's measure to themselves.
 enum class LimitStage : unsigned char { before, identified, admitted };
 
 class RateLimits {

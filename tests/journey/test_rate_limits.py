@@ -29,6 +29,7 @@ class RateLimits(GatewayCase):
             route("sign-in", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
             route("half-read", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
             route("at-once", rate_limits=[{"by": "failed_authentication"} | LIMIT]),
+            route("preflighted", "authenticated", cors="pass", rate_limits=[{"by": "route"} | LIMIT]),
             route("refilled", rate_limits=[{"by": "address", "requests": 1000, "per": "1s", "burst": 1}]),
             route("denied", deny=["127.0.0.0/8"], allow=["0.0.0.0/0"]),
             route("elsewhere", allow=["192.0.2.0/24"]),
@@ -117,6 +118,12 @@ class RateLimits(GatewayCase):
             return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
         self.oracle.answer = answer
         self.assertEqual(self.answers_at_once(9, "198.51.100.2"), [200] * 9)
+
+    def test_preflights_that_the_upstream_answers_are_limited_and_use_up_nothing_else(self):
+        preflight = ("Origin: https://app.example", "Access-Control-Request-Method: GET")
+        statuses = [self.ask("OPTIONS", "/preflighted/x", *preflight).status for _ in range(5)]
+        self.assertEqual(statuses, [200, 200, 200, 429, 429])
+        self.assertEqual(self.statuses(4, "/preflighted/x", token=self.stand.token()), [200, 200, 200, 429])
 
     def test_a_bucket_fills_again(self):
         self.assertEqual(self.ask("GET", "/refilled/x").status, 200)
