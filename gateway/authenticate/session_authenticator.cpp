@@ -101,6 +101,7 @@ struct SessionAuthenticator::Impl {
   static Task<void> touch(ImplPtr self, store::Digest key, milliseconds idle_timeout);
 
   [[nodiscard]] bool remembers(SessionKind kind, const store::Digest& key, const std::string& subject);
+  [[nodiscard]] bool remembers(const IdentityPtr& identity);
   static Task<bool> stands(ImplPtr self, IdentityPtr identity);
   static Task<bool> own_stands(ImplPtr self, store::Digest key);
   static Task<bool> foreign_stands(ImplPtr self, ForeignOrigin origin, std::string subject);
@@ -400,19 +401,26 @@ bool SessionAuthenticator::Impl::remembers(SessionKind kind, const store::Digest
   return now < session->end && session->identity->facts().subject == subject;
 }
 
+bool SessionAuthenticator::Impl::remembers(const IdentityPtr& identity) {
+  const std::string& subject = identity->facts().subject;
+  if (const auto* origin = std::get_deleter<ForeignOrigin>(identity)) {
+    return remembers(SessionKind::foreign, key_of_foreign(origin->id), subject);
+  }
+  const std::optional<store::Digest> key = store::digest_of_handle(identity->facts().session);
+  return key && remembers(SessionKind::own, *key, subject);
+}
+
 Task<bool> SessionAuthenticator::Impl::stands(ImplPtr self, IdentityPtr identity) {
   const IdentityFacts& facts = identity->facts();
   if (facts.method != identity::AuthMethod::session) co_return true;
   if (self->is_revoked(facts)) co_return false;
-  if (self->store == nullptr) co_return true;
+  if (self->store == nullptr || self->remembers(identity)) co_return true;
   if (const auto* origin = std::get_deleter<ForeignOrigin>(identity)) {
-    if (self->remembers(SessionKind::foreign, key_of_foreign(origin->id), facts.subject)) co_return true;
     Task<bool> asked = foreign_stands(self, *origin, facts.subject);
     co_return co_await std::move(asked);
   }
   const std::optional<store::Digest> key = store::digest_of_handle(facts.session);
   if (!key) co_return false;  // no session that could stand
-  if (self->remembers(SessionKind::own, *key, facts.subject)) co_return true;
   Task<bool> asked = own_stands(self, *key);
   co_return co_await std::move(asked);
 }
@@ -465,6 +473,8 @@ Task<AuthOutcome> SessionAuthenticator::ask_foreign(std::string cookie, SessionS
 }
 
 Task<bool> SessionAuthenticator::still_stands(IdentityPtr identity) { return Impl::stands(impl_, std::move(identity)); }
+
+bool SessionAuthenticator::is_remembered(const IdentityPtr& identity) const { return impl_->remembers(identity); }
 
 std::optional<WallTime> SessionAuthenticator::idle_expires_at(const IdentityFacts& facts) {
   if (facts.method != identity::AuthMethod::session) return std::nullopt;

@@ -60,6 +60,8 @@ class SessionAuthenticator final : public store::ChangeListener {
   // tunnels that live long. Is no use of the session. An identity of another method stands. Could-not-ask stands too: an outage ends
   // nothing.
   [[nodiscard]] Task<bool> still_stands(identity::IdentityPtr identity);
+  // Whether memory knows that it does.
+  [[nodiscard]] bool is_remembered(const identity::IdentityPtr& identity) const;
 
   // Of one of our own sessions, by its identity: when it ends unless it is used. nullopt for any other identity.
   [[nodiscard]] std::optional<WallTime> idle_expires_at(const identity::IdentityFacts& facts);

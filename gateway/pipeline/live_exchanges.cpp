@@ -24,7 +24,7 @@ class Asking {
 
 LiveExchanges::Entry::Entry(LiveExchanges& list, identity::IdentityPtr identity, const http::Peer& peer,
                             upstream::Interruption& interruption) noexcept
-    : list_(&list), identity_(std::move(identity)), peer_(peer), interruption_(interruption), next_(list.first_) {
+    : list_(&list), identity_(std::move(identity)), peer_(peer), interruption_(interruption), round_(list.round_), next_(list.first_) {
   if (next_ != nullptr) next_->previous_ = this;
   list.first_ = this;
   ++list.size_;
@@ -96,11 +96,25 @@ bool LiveExchanges::has_ended(Entry& entry, std::uint64_t generation, WallTime n
   return false;
 }
 
+bool LiveExchanges::take_turn(const Entry& entry, std::size_t& searches, std::vector<identity::IdentityPtr>& questions) {
+  const std::string& session = entry.identity_->facts().session;
+  if (session.empty() || asked_->contains(session)) return true;
+  if (searches == 0) return false;
+  --searches;
+  if (surroundings_.sessions.is_remembered(entry.identity_)) return true;
+  if (asked_->size() >= kQuestionsMax) return false;
+  asked_->insert(session);
+  questions.push_back(entry.identity_);
+  return true;
+}
+
 void LiveExchanges::look_through() {
   const std::uint64_t generation = surroundings_.revocations.generation();
   const WallTime now = surroundings_.clock.wall_now();
   look_at_keys();
   std::vector<identity::IdentityPtr> questions;
+  std::size_t searches = kSearchesMax;
+  bool is_round_over = true;
   for (Entry* entry = first_; entry != nullptr; entry = upcoming_) {
     upcoming_ = entry->next_;
     if (entry->interruption_.fired()) continue;
@@ -108,13 +122,15 @@ void LiveExchanges::look_through() {
       entry->interruption_.fire();  // may end the exchange on the spot, and with it this entry and others
       continue;
     }
-    const std::string& session = entry->identity_->facts().session;
-    if (entry->seen_ && !session.empty() && asked_->size() < kQuestionsMax && asked_->insert(session).second) {
-      questions.push_back(entry->identity_);
+    if (entry->round_ == round_) continue;
+    if (take_turn(*entry, searches, questions)) {
+      entry->round_ = round_;
+    } else {
+      is_round_over = false;
     }
-    entry->seen_ = true;
   }
   upcoming_ = nullptr;
+  if (is_round_over) ++round_;
   for (identity::IdentityPtr& question : questions) surroundings_.tasks.spawn(ask(std::move(question)));
 }
 

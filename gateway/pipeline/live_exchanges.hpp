@@ -26,8 +26,10 @@ class LiveExchanges {
  public:
   // How often they are looked through: an exchange ends within two of these after its caller's end was heard.
   static constexpr std::chrono::milliseconds kInterval{250};
-  // Sessions that are asked about at a time; the others wait for the next look.
+  // Sessions that the store is asked about at a time, and those that one look searches the memory for. The others wait for a later look, and
+  // nobody has a second turn before everybody had one.
   static constexpr std::size_t kQuestionsMax = 256;
+  static constexpr std::size_t kSearchesMax = 4'096;
 
   struct Surroundings {
     const store::RevocationList& revocations;
@@ -57,7 +59,7 @@ class LiveExchanges {
     upstream::Interruption& interruption_;
     std::uint64_t checked_keys_ = 0;        // keys_version_ that it was found good by
     std::uint64_t checked_generation_ = 0;  // of the revocation list; 0: not yet
-    bool seen_ = false;                     // by an earlier look: it lives long enough to be asked about
+    std::uint64_t round_;                   // in which it had its turn; whoever comes within one has his in the next
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
   };
@@ -66,8 +68,9 @@ class LiveExchanges {
   void use(const std::vector<authenticate::IssuerPtr>& issuers);
 
   // Ends those whose identity has expired or is revoked, whose token is of an issuer or a key that counts no more, or whose client
-  // certificate's connection is distrusted (http::Peer); asks about the sessions of those that were there at the last look already: most
-  // exchanges are over before that. Called every kInterval.
+  // certificate's connection is distrusted (http::Peer); asks about the sessions of those that were there when the round began, which is at
+  // an earlier look: most exchanges are over before that. A round takes one look unless there are more sessions than the bounds above.
+  // Called every kInterval.
   void look_through();
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
@@ -75,6 +78,8 @@ class LiveExchanges {
   [[nodiscard]] bool has_ended(Entry& entry, std::uint64_t generation, WallTime now) const;
   void look_at_keys();
   [[nodiscard]] bool is_vouched_for(const identity::IdentityFacts& facts) const;
+  // What is to be asked goes into `questions`. False: it must wait for a later look.
+  [[nodiscard]] bool take_turn(const Entry& entry, std::size_t& searches, std::vector<identity::IdentityPtr>& questions);
   [[nodiscard]] Task<void> ask(identity::IdentityPtr identity);
   void end_session(std::string_view handle);
 
@@ -90,6 +95,7 @@ class LiveExchanges {
   Entry* first_ = nullptr;
   Entry* upcoming_ = nullptr;  // where a walk goes on; moved by whoever leaves meanwhile
   std::size_t size_ = 0;
+  std::uint64_t round_ = 1;
   // Handles of sessions that are being asked about. Shared with the questions, which may outlive *this.
   using Handles = std::set<std::string, std::less<>>;
   std::shared_ptr<Handles> asked_ = std::make_shared<Handles>();

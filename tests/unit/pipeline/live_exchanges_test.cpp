@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <array>
+#include <deque>
 #include <new>
 
 #include "gateway.hpp"
@@ -160,6 +162,46 @@ TEST_F(LiveExchangesTest, AsksNothingAboutThoseThatAreSoonOver) {
   EXPECT_EQ(worker_.store.calls("find_session"), asked + 1);
 }
 
+// Newest first, the oldest would never have its turn.
+TEST_F(LiveExchangesTest, G08_EndsTheOldestOfMoreSessionsThanAreAskedAboutAtOnce) {
+  const std::string cookie = worker_.sign_in();
+  const Long oldest(worker_, session_identity(cookie));
+  std::deque<Long> younger;
+  for (std::size_t i = 0; i < LiveExchanges::kQuestionsMax + 50; ++i) younger.emplace_back(worker_, session_identity(worker_.sign_in()));
+  look();
+  worker_.sessions.everything_changed();  // memory knows nothing
+  worker_.store.remove_session(worker_.keys->open_session_id(cookie)->key);
+  look(4);
+  EXPECT_TRUE(oldest.ended());
+  EXPECT_TRUE(std::ranges::none_of(younger, &Long::ended));
+}
+
+TEST_F(LiveExchangesTest, G08_ThoseThatCameWithinARoundWaitForTheNext) {
+  const std::string cookie = worker_.sign_in();
+  const Long oldest(worker_, session_identity(cookie));
+  look();
+  worker_.sessions.everything_changed();
+  worker_.store.remove_session(worker_.keys->open_session_id(cookie)->key);
+  std::deque<Long> younger;
+  for (int looked = 0; looked < 8; ++looked) {
+    for (std::size_t i = 0; i < LiveExchanges::kQuestionsMax; ++i) younger.emplace_back(worker_, session_identity(worker_.sign_in()));
+    worker_.sessions.everything_changed();
+    look(1);
+  }
+  EXPECT_TRUE(oldest.ended());
+}
+
+TEST_F(LiveExchangesTest, SessionsThatMemoryKnowsTakeNoTurnOfOthers) {
+  const std::string cookie = worker_.sign_in();
+  const Long oldest(worker_, session_identity(cookie));
+  std::deque<Long> younger;
+  for (std::size_t i = 0; i < LiveExchanges::kQuestionsMax + 50; ++i) younger.emplace_back(worker_, session_identity(worker_.sign_in()));
+  look();
+  worker_.store.remove_session(worker_.keys->open_session_id(cookie)->key);
+  look(1);
+  EXPECT_TRUE(oldest.ended());
+}
+
 TEST_F(LiveExchangesTest, AnOutageEndsNothing) {
   const std::string cookie = worker_.sign_in();
   const Long exchange(worker_, session_identity(cookie));
@@ -210,10 +252,11 @@ TEST_F(LiveExchangesTest, EntriesMayOutliveTheList) {
   // In storage of the test's own, so that a late touch can be seen.
   alignas(LiveExchanges) std::array<unsigned char, sizeof(LiveExchanges)> storage{};
   auto* list = new (storage.data()) LiveExchanges({worker_.revocations, worker_.sessions, worker_.clock, worker_.tasks});
+  const http::Peer peer;
   upstream::Interruption one;
   upstream::Interruption two;
-  auto first = std::make_unique<LiveExchanges::Entry>(*list, jwt(), one);
-  auto second = std::make_unique<LiveExchanges::Entry>(*list, jwt(), two);
+  auto first = std::make_unique<LiveExchanges::Entry>(*list, jwt(), peer, one);
+  auto second = std::make_unique<LiveExchanges::Entry>(*list, jwt(), peer, two);
   list->~LiveExchanges();
   storage.fill(0xEE);
   const auto untouched = storage;
