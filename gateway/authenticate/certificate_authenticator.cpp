@@ -1,6 +1,9 @@
 #include "authenticate/certificate_authenticator.hpp"
 
+#include <algorithm>
+
 #include "authenticate/identity_bytes.hpp"
+#include "base/text.hpp"
 #include "http/exchange.hpp"
 
 namespace sallyport::authenticate {
@@ -18,10 +21,20 @@ Json list_of(const std::vector<std::string>& texts) {
   return Json(std::move(list));
 }
 
-// Empty: nobody. No URI reads as a subject, which begins with a type and '=', nor the other way round.
+bool is_letter(char c) { return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z'; }
+
+// RFC 3986 §3.1. Whoever writes certificates may write anything where a URI belongs.
+bool has_scheme(std::string_view uri) {
+  const std::string_view scheme = uri.substr(0, uri.find(':'));
+  const auto is_of_scheme = [](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'; };
+  return scheme.size() < uri.size() && !scheme.empty() && is_letter(scheme.front()) && std::ranges::all_of(scheme, is_of_scheme);
+}
+
+// Empty: nobody. What has a scheme never reads as a subject, which begins with a type and '=', nor the other way round.
 std::string subject_of(const transport::PeerCertificate& certificate) {
   if (!certificate.subject.empty()) return certificate.subject;
-  return certificate.uris.size() == 1 ? certificate.uris.front() : std::string();
+  const bool is_known_by_uri = certificate.uri_count == 1 && certificate.uris.size() == 1 && has_scheme(certificate.uris.front());
+  return is_known_by_uri ? certificate.uris.front() : std::string();
 }
 
 IdentityFacts facts_of(const transport::PeerCertificate& certificate) {

@@ -12,7 +12,7 @@ struct PeerCertificate;
 namespace sallyport::authenticate {
 
 // Of a certificate that the TLS handshake verified (chain, purpose, time). The subject is the certificate's own ("CN=orders,O=Example");
-// of one without, its only URI ("spiffe://example.org/orders"). The issuer is "client-certificate". Claims: dns_names, uris, emails
+// of one without, its only URI, with a scheme ("spiffe://example.org/orders"). The issuer is "client-certificate". Claims: dns_names, uris, emails
 // (lists, empty ones too) and thumbprint. No roles, no scopes.
 // Refused: neither a subject nor exactly one URI; expired since the handshake; revoked, by its subject (when its validity began before
 // the revocation) or by its thumbprint as a token id. Unavailable: the revocations are not complete yet.

@@ -68,7 +68,10 @@ Result<void> collect_names(X509* certificate, PeerCertificate& into) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
     switch (name->type) {
       case GEN_DNS: keep(name->d.dNSName, into.dns_names); break;
-      case GEN_URI: keep(name->d.uniformResourceIdentifier, into.uris); break;
+      case GEN_URI:
+        keep(name->d.uniformResourceIdentifier, into.uris);
+        ++into.uri_count;
+        break;
       case GEN_EMAIL: keep(name->d.rfc822Name, into.emails); break;
       default: break;
     }

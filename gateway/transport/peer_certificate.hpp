@@ -1,6 +1,7 @@
 // What a verified certificate of the other end says.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct PeerCertificate {
   std::string subject;  // RFC 2253, control bytes and UTF-8 escaped ("CN=orders,OU=payments"); empty when it has none or over 1 KiB
   std::vector<std::string> dns_names;  // of the subject alternative names, lower case
   std::vector<std::string> uris;       // of the same, as they stand: "spiffe://example.org/orders"
+  std::size_t uri_count = 0;           // of the same, with those that are left out
   std::vector<std::string> emails;     // of the same, as they stand
   std::string thumbprint;              // base64url of the SHA-256 of the DER, as RFC 8705 §3.1 `x5t#S256` has it
   WallTime not_before;

@@ -61,11 +61,12 @@ inline Key make_rsa_key(unsigned bits) {
 }
 
 struct AltName {
-  enum class Kind { dns, address, email } kind = Kind::dns;
-  std::string value;  // dns, email: bytes as they are, NUL included; address: 4 or 16 raw bytes
+  enum class Kind { dns, address, email, uri } kind = Kind::dns;
+  std::string value;  // dns, email, uri: bytes as they are, NUL included; address: 4 or 16 raw bytes
 };
 inline AltName dns(std::string name) { return {AltName::Kind::dns, std::move(name)}; }
 inline AltName email(std::string name) { return {AltName::Kind::email, std::move(name)}; }
+inline AltName uri(std::string text) { return {AltName::Kind::uri, std::move(text)}; }
 inline AltName ip(std::string raw) { return {AltName::Kind::address, std::move(raw)}; }
 
 struct CertificateWish {
@@ -93,7 +94,8 @@ inline GENERAL_NAME* make_general_name(const AltName& wish) {
   } else {
     ASN1_IA5STRING* text = ASN1_IA5STRING_new();
     ASN1_STRING_set(text, bytes, size);
-    GENERAL_NAME_set0_value(name, wish.kind == AltName::Kind::dns ? GEN_DNS : GEN_EMAIL, text);
+    const int type = wish.kind == AltName::Kind::dns ? GEN_DNS : wish.kind == AltName::Kind::email ? GEN_EMAIL : GEN_URI;
+    GENERAL_NAME_set0_value(name, type, text);
   }
   return name;
 }

@@ -142,10 +142,25 @@ TEST_F(ClientCertificates, OneWithoutASubjectIsKnownByItsUri) {
   auto workload = certificate_of("");
   EXPECT_EQ(judge(&workload), "claim_missing");
   workload.uris = {"spiffe://example.org/orders"};
+  workload.uri_count = 1;
   EXPECT_EQ(judge(&workload), "spiffe://example.org/orders");
   auto two = certificate_of("", std::string(42, 'C') + "A");
   two.uris = {"spiffe://example.org/orders", "spiffe://example.org/admin"};
+  two.uri_count = 2;
   EXPECT_EQ(judge(&two), "claim_missing");
+  two.uris.pop_back();  // as one is left out that cannot be printed
+  EXPECT_EQ(judge(&two), "claim_missing");
+}
+
+TEST_F(ClientCertificates, L08_WhatReadsAsASubjectIsNoUri) {
+  auto forger = certificate_of("");
+  forger.uri_count = 1;
+  for (const char* uri : {"CN=admin", "CN=admin,O=x:y", "orders", ":orders", "/orders", "1a:orders", "spiffe//example.org", "a=b:c"}) {
+    forger.uris = {uri};
+    EXPECT_EQ(judge(&forger), "claim_missing") << uri;
+  }
+  forger.uris = {"urn:example:orders"};
+  EXPECT_EQ(judge(&forger), "urn:example:orders");
 }
 
 TEST_F(ClientCertificates, L08_IsRevokedBySubjectAndByThumbprint) {

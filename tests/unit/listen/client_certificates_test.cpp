@@ -10,6 +10,7 @@ using test::email;
 using test::Identity;
 using test::make_authority;
 using test::make_identity;
+using test::uri;
 
 struct Wish {
   const Identity* shown = nullptr;
@@ -168,6 +169,16 @@ TEST_F(ClientCertificatesTest, L08_NamesThatHoldANulAreNobodys) {
   EXPECT_THAT(facts->dns_names, testing::ElementsAre("orders.example"));
   EXPECT_THAT(facts->emails, testing::ElementsAre("a@b.example"));
   EXPECT_EQ(facts->thumbprint.size(), 43U);
+  EXPECT_EQ(facts->uri_count, 0U);
+}
+
+TEST_F(ClientCertificatesTest, L08_CountsTheUrisThatItLeavesOut) {
+  const Identity orders =
+      client("orders", {.common_name = {}, .alt_names = {uri("spiffe://a.example/x"), uri(std::string("spiffe://a\0b", 12))}});
+  const Result<transport::PeerCertificate> facts = transport::describe_certificate(orders.certificate.get());
+  ASSERT_TRUE(facts) << facts.error().detail;
+  EXPECT_THAT(facts->uris, testing::ElementsAre("spiffe://a.example/x"));
+  EXPECT_EQ(facts->uri_count, 2U);
 }
 
 struct Tickets : ClientCertificatesTest, testing::WithParamInterface<int> {};
