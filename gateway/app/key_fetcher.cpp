@@ -152,8 +152,13 @@ Task<void> KeyFetchers::keep_fetching(EntryPtr entry) {
   while (!entry->stopped) {
     if (entry->is_wanted()) entry->last_wanted = now();
     entry->each_source([](KeySource& source) { source.begin_fetch(); });
-    Task<bool> fetching = fetch(entry);
-    const bool answered = co_await std::move(fetching);
+    bool answered = false;
+    try {
+      Task<bool> fetching = fetch(entry);
+      answered = co_await std::move(fetching);
+    } catch (const std::exception& e) {
+      fail(*entry, make_error(Fault::internal, e.what()));  // this task never ends by itself: nobody would fetch again
+    }
     if (entry->stopped) co_return;
     entry->each_source([answered](KeySource& source) { source.end_fetch(answered); });
     Task<void> waiting = wait(entry);
@@ -201,14 +206,18 @@ Task<bool> KeyFetchers::fetch(EntryPtr entry) {
     entry->next = now() + refresh_delay(life, random_u64());
     co_return true;
   }
-  ++entry->results[std::string(name(taken.error().fault))];
-  ++entry->failures;
-  entry->failure = taken.error().detail;
-  entry->next = now() + retry_delay(entry->failures, random_u64());
-  surroundings_.log.event(Level::warning, "keys_fetch_failed",
-                          fmt::format("issuer '{}': {}; {}", entry->name, entry->failure,
-                                      entry->last ? "its last keys stay in use" : "it has no keys, so its tokens cannot be judged"));
+  fail(*entry, taken.error());
   co_return false;
+}
+
+void KeyFetchers::fail(Entry& entry, const Error& error) const {
+  ++entry.failures;
+  entry.next = now() + retry_delay(entry.failures, random_u64());
+  entry.failure = error.detail;
+  ++entry.results[std::string(name(error.fault))];
+  surroundings_.log.event(Level::warning, "keys_fetch_failed",
+                          fmt::format("issuer '{}': {}; {}", entry.name, entry.failure,
+                                      entry.last ? "its last keys stay in use" : "it has no keys, so its tokens cannot be judged"));
 }
 
 Result<void> KeyFetchers::take(Entry& entry, const upstream::HttpsFetcher::Document& document) {

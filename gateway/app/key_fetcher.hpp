@@ -79,6 +79,8 @@ class KeyFetchers {
   static void end(Entry& entry);
   [[nodiscard]] Task<void> keep_fetching(EntryPtr entry);
   [[nodiscard]] Task<bool> fetch(EntryPtr entry);
+  // A fetch has failed, and is tried again.
+  void fail(Entry& entry, const Error& error) const;
   [[nodiscard]] Task<void> wait(EntryPtr entry);
   [[nodiscard]] Result<void> take(Entry& entry, const upstream::HttpsFetcher::Document& document);
   void keep(Entry& entry, const std::string& jwks) const;

@@ -14,6 +14,7 @@ Worker::Worker(const Shared& shared)
       tasks_(context_, [&shared](std::string_view what) { shared.log.event(observe::Level::error, "task_failed", what); }),
       flush_timer_(context_),
       look_timer_(context_),
+      log_(shared.log),
       access_log_(shared.access_writer),
       audit_log_(shared.audit_writer),
       token_cache_(kTokenCacheEntriesMax, kTokenCacheBytesMax),
@@ -109,7 +110,11 @@ Task<void> Worker::look_after_callers() {
     static_cast<void>(waited);
     if (finishing_) co_return;
     sessions_.look_at_channel();
-    live_exchanges_.look_through();
+    try {
+      live_exchanges_.look_through();
+    } catch (const std::exception& e) {
+      log_.event(observe::Level::error, "task_failed", e.what());  // the next one goes on
+    }
   }
 }
 

@@ -100,6 +100,7 @@ class Worker {
   Timer flush_timer_;
   Timer look_timer_;
   observe::WorkerMetrics metrics_;
+  const observe::Log& log_;
   observe::WorkerLog access_log_;
   observe::WorkerLog audit_log_;
   authenticate::VerifiedTokenCache token_cache_;

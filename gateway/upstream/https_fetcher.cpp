@@ -319,9 +319,13 @@ Task<Result<HttpsFetcher::Document>> HttpsFetcher::get() {
   if (aborted_) co_return make_error(Fault::closed, "nobody wants it any more");
   const std::unique_ptr<transport::Stream> stream = std::move(*connected);
   stream->expire_at(deadline);
+  // However the exchange ends, abort() finds no stream that is gone.
+  struct Lent {
+    transport::Stream*& place;
+    ~Lent() { place = nullptr; }
+  } const lent{stream_};
   stream_ = stream.get();
   Result<Document> document = co_await exchange(*stream);
-  stream_ = nullptr;
   stream->abort();
   co_return document;
 }

@@ -276,6 +276,31 @@ TEST_F(KeyFetchersTest, E08_AnIssuerThatIsTakenOutIsGivenUpAtOnce) {
   EXPECT_THAT(fetchers().metrics(), IsEmpty());
 }
 
+// As when there is no memory, or no thread for a name.
+class ClockThatFailsOnce final : public Clock {
+ public:
+  [[nodiscard]] WallTime wall_now() const override {
+    if (!std::exchange(failed_, true)) throw std::bad_alloc();
+    return SystemClock().wall_now();
+  }
+  [[nodiscard]] MonotonicTime monotonic_now() const override { return SystemClock().monotonic_now(); }
+
+ private:
+  mutable bool failed_ = false;
+};
+
+TEST_F(KeyFetchersTest, E01_WhatThrowsIsAFailedFetch) {
+  const ClockThatFailsOnce clock;
+  ScriptedUpstream server({serving(jwks_of("one")), serving(jwks_of("one"))});
+  const IssuerPtr corp = issuer_at("corp", server.port());
+  fetchers_ = std::make_unique<KeyFetchers>(KeyFetchers::Surroundings{context_, wheel_, tasks_, log_, clock}, limits_);
+  fetchers().use({corp});
+  ASSERT_TRUE(run_until([&] { return fetches("internal") == 1; }));
+  ASSERT_TRUE(run_until([&] { return knows(corp, "one"); }));
+  EXPECT_EQ(fetches("ok"), 1U);
+  finish();  // before its clock
+}
+
 TEST_F(KeyFetchersTest, E12_OneIssuerDownLeavesTheOtherAlone) {
   const testing::ClosedPort nobody;
   ScriptedUpstream server({serving(jwks_of("one"))});
