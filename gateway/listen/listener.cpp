@@ -73,6 +73,7 @@ struct Listener::Connection {
   transport::Stream stream;
   std::optional<IpAddress> address;
   std::string address_text;
+  bool is_named = true;  // false: the PROXY header did not say who it is, so nothing that he forwards is believed
   std::optional<transport::PeerCertificate> certificate;
   http::Peer peer;
   http::SessionState session;
@@ -293,6 +294,7 @@ Task<bool> Listener::read_proxy_header(Connection& connection) {
     connection.peer.address = connection.address_text;
     connection.peer.port = header.port;
   }
+  connection.is_named = header.address.has_value();
   co_return true;
 }
 
@@ -335,7 +337,7 @@ Task<void> Listener::serve(UniqueDescriptor socket, SharedListener::Slot slot, L
   const bool ready = co_await shake_hands(connection);
   if (!ready) co_return;
   connection.stream.never_expire();
-  if (connection.address && settings.trusted_proxies.contains(*connection.address)) {
+  if (connection.is_named && connection.address && settings.trusted_proxies.contains(*connection.address)) {
     connection.peer.trusted_proxies = &settings.trusted_proxies;
   }
   const http::SessionContext session{worker_.handler, settings.limits, settings.timeouts, worker_.draining, worker_.clock};

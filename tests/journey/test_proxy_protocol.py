@@ -59,6 +59,12 @@ class ProxyProtocol(GatewayCase):
         self.assertEqual(self.through(LOCAL).status, 200)
         self.assertEqual(self.seen_address(), "127.0.0.1")
 
+    def test_I10_a_client_whom_the_balancer_does_not_name_is_not_believed(self):
+        for header in (LOCAL, b"PROXY UNKNOWN\r\n"):
+            with self.subTest(header=header):
+                self.assertEqual(self.through(header, "X-Forwarded-For: 192.0.2.1").status, 200)
+                self.assertEqual(self.seen_address(), "127.0.0.1")
+
     def test_I10_a_client_behind_the_balancer_is_not_believed(self):
         self.through(version_1("198.51.100.7"), "X-Forwarded-For: 192.0.2.1", "X-Request-Id: mine")
         self.assertEqual(self.seen_address(), "198.51.100.7")

@@ -69,6 +69,23 @@ TEST_F(PeersTest, ABalancersOwnConnectionIsItsOwn) {
   EXPECT_THAT(seen.peers, testing::ElementsAre("127.0.0.1 public  "));
 }
 
+// Whoever sent it may be the client of a balancer that could not say so.
+TEST_F(PeersTest, I10_WhatAConnectionWithoutANameForwardsIsNotBelieved) {
+  believe_loopback();
+  start();
+  const std::string unix_socket = "\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\xd8"s + std::string(216, 'x');
+  std::size_t served = 0;
+  for (const std::string& header :
+       {"PROXY UNKNOWN\r\n"s, "\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"s, "\r\n\r\n\0\r\nQUIT\n\x21\x00\x00\x00"s, unix_socket}) {
+    const Descriptor client = connect();
+    client.write(header + "x");
+    run_until([&] { return seen.peers.size() == served + 1; });
+    ++served;
+    EXPECT_EQ(seen.peers.back(), "127.0.0.1 public  ");
+  }
+  EXPECT_EQ(seen.trusted, 0);
+}
+
 TEST_F(PeersTest, I11_WhoIsNoTrustedProxyIsRefused) {
   believe_loopback();
   settings.trusted_proxies.networks = {network("192.0.2.0/24")};
