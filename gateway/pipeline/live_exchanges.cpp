@@ -1,26 +1,34 @@
 #include "pipeline/live_exchanges.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace sallyport::pipeline {
-namespace {
 
-// A session is asked about once at a time, however the question ends.
-class Asking {
+bool LiveExchanges::BySession::operator()(const identity::IdentityPtr& a, const identity::IdentityPtr& b) const noexcept {
+  const identity::IdentityFacts& one = a->facts();
+  const identity::IdentityFacts& other = b->facts();
+  return std::tie(one.session, one.subject) < std::tie(other.session, other.subject);
+}
+
+// A session is asked about once at a time, however the question ends, or when it never begins.
+class LiveExchanges::Question {
  public:
-  Asking(std::shared_ptr<std::set<std::string, std::less<>>> handles, const std::string& handle)
-      : handles_(std::move(handles)), handle_(handle) {}
-  Asking(const Asking&) = delete;
-  Asking& operator=(const Asking&) = delete;
-  ~Asking() { handles_->erase(handle_); }
+  Question(std::shared_ptr<Asked> asked, identity::IdentityPtr identity) : asked_(std::move(asked)), identity_(std::move(identity)) {
+    asked_->insert(identity_);
+  }
+  Question(Question&&) noexcept = default;
+  Question& operator=(Question&&) = delete;
+  ~Question() {
+    if (asked_ != nullptr) asked_->erase(identity_);
+  }
+  [[nodiscard]] const identity::IdentityPtr& identity() const noexcept { return identity_; }
 
  private:
-  std::shared_ptr<std::set<std::string, std::less<>>> handles_;
-  std::string handle_;
+  std::shared_ptr<Asked> asked_;  // nullptr: moved from
+  identity::IdentityPtr identity_;
 };
-
-}  // namespace
 
 LiveExchanges::Entry::Entry(LiveExchanges& list, identity::IdentityPtr identity, const http::Peer& peer,
                             upstream::Interruption& interruption) noexcept
@@ -96,15 +104,13 @@ bool LiveExchanges::has_ended(Entry& entry, std::uint64_t generation, WallTime n
   return false;
 }
 
-bool LiveExchanges::take_turn(const Entry& entry, std::size_t& searches, std::vector<identity::IdentityPtr>& questions) {
-  const std::string& session = entry.identity_->facts().session;
-  if (session.empty() || asked_->contains(session)) return true;
+bool LiveExchanges::take_turn(const Entry& entry, std::size_t& searches, std::vector<Question>& questions) {
+  if (entry.identity_->facts().session.empty() || asked_->contains(entry.identity_)) return true;
   if (searches == 0) return false;
   --searches;
   if (surroundings_.sessions.is_remembered(entry.identity_)) return true;
   if (asked_->size() >= kQuestionsMax) return false;
-  asked_->insert(session);
-  questions.push_back(entry.identity_);
+  questions.emplace_back(asked_, entry.identity_);
   return true;
 }
 
@@ -112,7 +118,7 @@ void LiveExchanges::look_through() {
   const std::uint64_t generation = surroundings_.revocations.generation();
   const WallTime now = surroundings_.clock.wall_now();
   look_at_keys();
-  std::vector<identity::IdentityPtr> questions;
+  std::vector<Question> questions;
   std::size_t searches = kSearchesMax;
   bool is_round_over = true;
   for (Entry* entry = first_; entry != nullptr; entry = upcoming_) {
@@ -131,20 +137,20 @@ void LiveExchanges::look_through() {
   }
   upcoming_ = nullptr;
   if (is_round_over) ++round_;
-  for (identity::IdentityPtr& question : questions) surroundings_.tasks.spawn(ask(std::move(question)));
+  for (Question& question : questions) surroundings_.tasks.spawn(ask(std::move(question)));
 }
 
-Task<void> LiveExchanges::ask(identity::IdentityPtr identity) {
-  const std::string session = identity->facts().session;
-  const Asking asking(asked_, session);
+Task<void> LiveExchanges::ask(Question question) {
+  const identity::IdentityPtr identity = question.identity();
   const bool stands = co_await surroundings_.sessions.still_stands(identity);
-  if (!stands) end_session(session);
+  if (!stands) end_session(identity->facts());
 }
 
-void LiveExchanges::end_session(std::string_view handle) {
+void LiveExchanges::end_session(const identity::IdentityFacts& session) {
   for (Entry* entry = first_; entry != nullptr; entry = upcoming_) {
     upcoming_ = entry->next_;
-    if (!entry->interruption_.fired() && entry->identity_->facts().session == handle) entry->interruption_.fire();
+    const identity::IdentityFacts& facts = entry->identity_->facts();
+    if (!entry->interruption_.fired() && facts.session == session.session && facts.subject == session.subject) entry->interruption_.fire();
   }
   upcoming_ = nullptr;
 }

@@ -78,10 +78,11 @@ class LiveExchanges {
   [[nodiscard]] bool has_ended(Entry& entry, std::uint64_t generation, WallTime now) const;
   void look_at_keys();
   [[nodiscard]] bool is_vouched_for(const identity::IdentityFacts& facts) const;
+  class Question;
   // What is to be asked goes into `questions`. False: it must wait for a later look.
-  [[nodiscard]] bool take_turn(const Entry& entry, std::size_t& searches, std::vector<identity::IdentityPtr>& questions);
-  [[nodiscard]] Task<void> ask(identity::IdentityPtr identity);
-  void end_session(std::string_view handle);
+  [[nodiscard]] bool take_turn(const Entry& entry, std::size_t& searches, std::vector<Question>& questions);
+  [[nodiscard]] Task<void> ask(Question question);
+  void end_session(const identity::IdentityFacts& session);
 
   struct Known {
     authenticate::IssuerPtr issuer;
@@ -96,9 +97,13 @@ class LiveExchanges {
   Entry* upcoming_ = nullptr;  // where a walk goes on; moved by whoever leaves meanwhile
   std::size_t size_ = 0;
   std::uint64_t round_ = 1;
-  // Handles of sessions that are being asked about. Shared with the questions, which may outlive *this.
-  using Handles = std::set<std::string, std::less<>>;
-  std::shared_ptr<Handles> asked_ = std::make_shared<Handles>();
+  // By session and subject: in an application's own sessions somebody else may sign in under the same id.
+  struct BySession {
+    bool operator()(const identity::IdentityPtr& a, const identity::IdentityPtr& b) const noexcept;
+  };
+  // Sessions that are being asked about. Shared with the questions, which may outlive *this.
+  using Asked = std::set<identity::IdentityPtr, BySession>;
+  std::shared_ptr<Asked> asked_ = std::make_shared<Asked>();
 };
 
 }  // namespace sallyport::pipeline

@@ -202,6 +202,26 @@ TEST_F(LiveExchangesTest, SessionsThatMemoryKnowsTakeNoTurnOfOthers) {
   EXPECT_TRUE(oldest.ended());
 }
 
+// An application may let somebody else sign in under the same session id.
+TEST_F(LiveExchangesTest, ASessionThatBecomesSomebodyElsesEndsForTheFormerOnly) {
+  auto settings = std::make_shared<authenticate::SessionSettings>();
+  settings->foreign.emplace();
+  settings->foreign->subject = testing::need(JsonPointer::parse("/user/id"));
+  settings->foreign->secrets.emplace_back(std::string(32, 'f'));
+  const Sha256 digest = hmac_sha256(Secret(std::string(32, 'f')), "id-1");
+  std::string signature = base64_encode({reinterpret_cast<const char*>(digest.data()), digest.size()});
+  while (signature.ends_with('=')) signature.pop_back();
+  const auto arrive = [&](std::string_view record) {
+    worker_.store.put_foreign("sess:", "id-1", record);
+    return std::get<identity::IdentityPtr>(worker_.run(worker_.sessions.ask_foreign("s:id-1." + signature, settings)));
+  };
+  const Long alice(worker_, arrive(R"({"cookie":{"expires":null,"originalMaxAge":null},"user":{"id":"alice"}})"));
+  const Long bob(worker_, arrive(R"({"cookie":{"expires":null,"originalMaxAge":null},"user":{"id":"bob"}})"));
+  look(4);
+  EXPECT_TRUE(alice.ended());
+  EXPECT_FALSE(bob.ended());
+}
+
 TEST_F(LiveExchangesTest, AnOutageEndsNothing) {
   const std::string cookie = worker_.sign_in();
   const Long exchange(worker_, session_identity(cookie));
