@@ -49,6 +49,7 @@ IdentityFacts facts_of(const transport::PeerCertificate& certificate) {
   claims.emplace_back("uris", list_of(certificate.uris));
   claims.emplace_back("emails", list_of(certificate.emails));
   claims.emplace_back("thumbprint", Json(certificate.thumbprint));
+  claims.emplace_back("listener", Json(certificate.shown_to));
   facts.claims = Json(std::move(claims));
   facts.expires_at = certificate.not_after;
   facts.issued_at = certificate.not_before;
@@ -74,7 +75,7 @@ identity::AuthOutcome CertificateAuthenticator::authenticate(const transport::Pe
   // Before anything is asked: a revocation that comes meanwhile makes the next request ask again.
   const std::uint64_t generation = revocations_.generation();
   const auto at = known_.find(certificate.thumbprint);
-  if (at != known_.kNone) {
+  if (at != known_.kNone && known_[at].listener == certificate.shown_to) {
     known_.use(at);
     Entry& entry = known_[at];
     if (entry.revocations_seen != generation) {
@@ -92,7 +93,7 @@ identity::AuthOutcome CertificateAuthenticator::authenticate(const transport::Pe
   if (!knows_revocations) return identity::Unavailable{"what was revoked is not known yet"};
   const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
   const std::size_t bytes = bytes_of(*identity);
-  known_.insert(certificate.thumbprint, Entry{identity, generation}, bytes, [](auto) {});
+  known_.insert(certificate.thumbprint, Entry{identity, generation, certificate.shown_to}, bytes, [](auto) {});
   return identity;
 }
 

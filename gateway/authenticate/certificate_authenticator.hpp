@@ -13,7 +13,7 @@ namespace sallyport::authenticate {
 
 // Of a certificate that the TLS handshake verified (chain, purpose, time). The subject is the certificate's own ("CN=orders,O=Example");
 // of one without, its only URI, with a scheme ("spiffe://example.org/orders"). The issuer is "client-certificate". Claims: dns_names, uris, emails
-// (lists, empty ones too) and thumbprint. No roles, no scopes.
+// (lists, empty ones too), thumbprint, and listener: whose authorities vouched for it. No roles, no scopes.
 // Refused: neither a subject nor exactly one URI; expired since the handshake; revoked, by its subject (when its validity began before
 // the revocation) or by its thumbprint as a token id. Unavailable: the revocations are not complete yet.
 class CertificateAuthenticator {
@@ -30,6 +30,7 @@ class CertificateAuthenticator {
   struct Entry {
     identity::IdentityPtr identity;
     std::uint64_t revocations_seen = 0;
+    std::string listener;  // a certificate that two of them take is made anew each time it changes over
   };
   [[nodiscard]] bool is_revoked(const identity::IdentityFacts& facts, WallTime now) const;
 

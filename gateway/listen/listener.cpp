@@ -306,6 +306,7 @@ Task<bool> Listener::shake_hands(Connection& connection) {
     Result<transport::PeerCertificate> described = transport::describe_certificate(certificate);
     if (described) {
       connection.certificate = std::move(*described);
+      connection.certificate->shown_to = shared_->name();
       connection.peer.certificate = &*connection.certificate;
     } else {
       outcome = described.error();

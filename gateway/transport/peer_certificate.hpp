@@ -21,6 +21,7 @@ struct PeerCertificate {
   std::size_t uri_count = 0;           // of the same, with those that are left out
   std::vector<std::string> emails;     // of the same, as they stand
   std::string thumbprint;              // base64url of the SHA-256 of the DER, as RFC 8705 §3.1 `x5t#S256` has it
+  std::string shown_to;                // the name of the listener whose authorities vouch for it; the listener says so
   WallTime not_before;
   WallTime not_after;
 };

@@ -25,6 +25,7 @@ transport::PeerCertificate certificate_of(std::string subject, const std::string
   certificate.subject = std::move(subject);
   certificate.dns_names = {"orders.example"};
   certificate.thumbprint = thumbprint;
+  certificate.shown_to = "internal";
   certificate.not_before = kNow - 24h;
   certificate.not_after = kNow + 1h;
   return certificate;
@@ -111,10 +112,22 @@ TEST_F(ClientCertificates, IsACredentialWhereTheRouteNamesIt) {
   EXPECT_EQ(facts.method, identity::AuthMethod::client_certificate);
   EXPECT_EQ(facts.expires_at, orders_.not_after);
   EXPECT_EQ(facts.claims.dump(), R"({"sub":"CN=orders,O=Example","dns_names":["orders.example"],"uris":[],"emails":[],"thumbprint":")" +
-                                     kThumbprint + R"("})");
+                                     kThumbprint + R"(","listener":"internal"})");
   EXPECT_TRUE(facts.roles.empty());
   EXPECT_EQ(std::get<IdentityPtr>(outcome(RequestBuilder(), certificates_plan_, &orders_)), std::get<IdentityPtr>(made))
       << "made once, and remembered";
+}
+
+TEST_F(ClientCertificates, L08_SaysToWhichListenerItWasShown) {
+  const auto listener_of = [&](const transport::PeerCertificate& certificate) {
+    const auto made = outcome(RequestBuilder(), certificates_plan_, &certificate);
+    return std::get<IdentityPtr>(made)->facts().claims.find("listener")->dump();
+  };
+  EXPECT_EQ(listener_of(orders_), R"("internal")");
+  auto elsewhere = orders_;
+  elsewhere.shown_to = "partners";
+  EXPECT_EQ(listener_of(elsewhere), R"("partners")") << "not what is remembered of the other";
+  EXPECT_EQ(listener_of(orders_), R"("internal")");
 }
 
 TEST_F(ClientCertificates, IsNoCredentialByDefault) {
