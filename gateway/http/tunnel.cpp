@@ -85,14 +85,15 @@ Tunnel::Tunnel(Tunnels& tunnels, Ends ends, Early early, std::chrono::millisecon
                 .framing_fault = TunnelEnd::upstream_framing,
                 .from_gone = TunnelEnd::upstream_gone,
                 .to_gone = TunnelEnd::client_gone} {
+  for (auto [way, bytes] : {std::pair{&upward_, early.of_client}, std::pair{&downward_, early.of_upstream}}) {
+    if (!bytes.empty() && take_read(*way, bytes)) way->waiting.append(bytes);
+  }
+  // Last: whose constructor throws has no destructor to leave the list again.
   next_ = tunnels_.first_;
   if (next_ != nullptr) next_->previous_ = this;
   tunnels_.first_ = this;
   ++tunnels_.size_;
   ++tunnels_.metrics_.tunnels;
-  for (auto [way, bytes] : {std::pair{&upward_, early.of_client}, std::pair{&downward_, early.of_upstream}}) {
-    if (!bytes.empty() && take_read(*way, bytes)) way->waiting.append(bytes);
-  }
 }
 
 Tunnel::~Tunnel() {

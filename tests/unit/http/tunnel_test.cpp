@@ -66,6 +66,18 @@ class TunnelTest : public ::testing::Test {
   }
 };
 
+TEST_F(TunnelTest, OneThatCannotBeginIsInNoList) {
+  transport::Stream downstream(loop_.context, client_pair_.ours, loop_.wheel);
+  transport::Stream upstream(loop_.context, upstream_pair_.ours, loop_.wheel);
+  // More than any memory holds; only the head of the frame is looked at.
+  const std::string head("\x82\xFF\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFFmask", 14);
+  const std::string_view early(head.data(), std::size_t{1} << 62);
+  EXPECT_THROW(Tunnel(tunnels_, {downstream, upstream}, {.of_client = early, .of_upstream = {}}, 1min), std::bad_alloc);
+  EXPECT_EQ(tunnels_.size(), 0U);
+  EXPECT_EQ(metrics_.tunnels, 0);
+  tunnels_.drain(std::chrono::steady_clock::now() + 1min);
+}
+
 TEST_F(TunnelTest, CarriesFramesBothWaysAndCountsThem) {
   const std::string question = client_frame(1, "hello");
   const std::string answer = server_frame(1, "hello yourself");
