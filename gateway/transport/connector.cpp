@@ -1,6 +1,10 @@
 #include "transport/connector.hpp"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -30,10 +34,21 @@ struct Attempt {
   }
 };
 
+// Asio's own open() leaves the socket to whatever this process starts: a successor (app/restart.hpp) would hold it open for ever.
+void open_socket(Socket& socket, const asio::generic::stream_protocol& protocol, error_code& ec) {
+  const int descriptor = ::socket(protocol.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol.protocol());
+  if (descriptor < 0) {
+    ec.assign(errno, boost::system::system_category());
+    return;
+  }
+  socket.assign(protocol, descriptor, ec);
+  if (ec) ::close(descriptor);
+}
+
 Task<Result<Socket>> connect_to(asio::generic::stream_protocol::endpoint address, MonotonicTime until, asio::io_context& context, DeadlineWheel& wheel) {
   Socket socket(context.get_executor());
   error_code opened;
-  socket.open(address.protocol(), opened);
+  open_socket(socket, address.protocol(), opened);
   if (opened) co_return make_error(Fault::unavailable, "socket: " + opened.message());
   Attempt attempt{socket};
   Deadline deadline(wheel, &Attempt::on_expiry, &attempt);
@@ -58,7 +73,7 @@ struct Race : std::enable_shared_from_this<Race> {
     Socket& socket = *sockets.emplace_back(std::make_unique<Socket>(context.get_executor()));
     const asio::generic::stream_protocol::endpoint address(addresses[index]);
     error_code ec;
-    socket.open(address.protocol(), ec);
+    open_socket(socket, address.protocol(), ec);
     if (ec) {
       failure = "socket: " + ec.message();
       return;

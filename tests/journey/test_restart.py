@@ -105,6 +105,20 @@ class InMemory(RestartCase):
         self.assertEqual(old.wait(20 * PATIENCE), 0)
         self.gateway.process = Follower(int(done[0]["detail"].split()[1]))
 
+    def test_nothing_but_the_listening_sockets_is_left_to_the_successor(self):
+        def sockets() -> set[str]:
+            links = {os.readlink(each) for each in pathlib.Path(f"/proc/{self.gateway.process.pid}/fd").iterdir()}
+            return {link[len("socket:["):-1] for link in links if link.startswith("socket:")}
+        with self.stand.connect(False) as connection:
+            self.assertEqual(connection.ask("GET", "/public/x").status, 200)  # the upstream's connection is kept
+            before = sockets()
+        self.restart()
+        inherited = before & sockets()
+        table = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        listening = {fields[9] for fields in table if fields[3] == "0A"}
+        self.assertTrue(inherited)
+        self.assertEqual(inherited - listening, set())
+
     def test_a_successor_that_does_not_come_up_changes_nothing(self):
         whole = self.gateway.config_file.read_bytes()
         failed, process = len(self.events("restart_failed")), self.gateway.process
@@ -175,6 +189,7 @@ class InRedis(RestartCase):
         self.assertEqual(old.wait(20 * PATIENCE), 0)
         self.assertEqual(self.ask("GET", "/api/x", token=revoked).status, 401)
         self.assertEqual(self.ask("GET", "/api/x", token=good).status, 200)
+
 
     def test_who_is_told_to_stop_while_a_successor_starts_stops_with_it(self):
         begun, old = len(self.events("restart_begun")), self.gateway.process

@@ -18,13 +18,13 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-struct Ran {
+struct Operated {
   int code;
   std::string out;
   std::string error;
 };
 
-Ran run(const std::vector<std::string>& arguments) {
+Operated operate(const std::vector<std::string>& arguments) {
   std::istringstream in;
   std::ostringstream out;
   std::ostringstream error;
@@ -48,17 +48,17 @@ class OperatorCommands : public ConfigurationFixture {
     const std::string name = ::testing::UnitTest::GetInstance()->current_test_info()->name();
     return config("store: { kind: embedded, path: ../state/" + name + ".db }\nsessions: { idle_timeout: 10m }\n" + more);
   }
-  static Ran explain(const std::string& path, const std::string& session) {
-    return run({"explain", "--config", path, "--url", "https://api.example/api/x", "--header", "Cookie: __Host-session=" + session});
+  static Operated explain(const std::string& path, const std::string& session) {
+    return operate({"explain", "--config", path, "--url", "https://api.example/api/x", "--header", "Cookie: __Host-session=" + session});
   }
 };
 
 TEST_F(OperatorCommands, CreateASessionThatExplainRecognises) {
   const std::string path = with_sessions();
-  const Ran created = run({"session", "create", "--config", path, "--subject", "alice", "--claims", R"({"roles":["admin"]})"});
+  const Operated created = operate({"session", "create", "--config", path, "--subject", "alice", "--claims", R"({"roles":["admin"]})"});
   ASSERT_EQ(created.code, kDone) << created.error;
   EXPECT_EQ(created.out.size(), 64U);
-  const Ran explained = explain(path, created.out);
+  const Operated explained = explain(path, created.out);
   EXPECT_EQ(explained.code, kDone) << explained.out;
   EXPECT_THAT(explained.out, HasSubstr("subject alice"));
   EXPECT_THAT(explained.out, HasSubstr("identity: X-Auth-Roles: admin"));
@@ -68,10 +68,10 @@ TEST_F(OperatorCommands, ASessionThatWasRevokedIsRefused) {
   const std::string path = with_sessions();
   for (const std::string option : {"--session", "--subject"}) {
     SCOPED_TRACE(option);
-    const Ran created = run({"session", "create", "--config", path, "--subject", "alice"});
+    const Operated created = operate({"session", "create", "--config", path, "--subject", "alice"});
     ASSERT_EQ(created.code, kDone) << created.error;
     ASSERT_EQ(explain(path, created.out).code, kDone);
-    const Ran revoked = run({"revoke", "--config", path, option, option == "--session" ? created.out : "alice"});
+    const Operated revoked = operate({"revoke", "--config", path, option, option == "--session" ? created.out : "alice"});
     EXPECT_EQ(revoked.code, kDone) << revoked.error;
     EXPECT_EQ(explain(path, created.out).code, kRefused);
   }
@@ -85,31 +85,31 @@ TEST_F(OperatorCommands, ForgedSessionsAreRefusedByExplainToo) {
 TEST_F(OperatorCommands, RevokeWhatTheyCanName) {
   const std::string path = with_sessions();
   const std::string handle(64, 'a');
-  EXPECT_EQ(run({"revoke", "--config", path, "--token-id", "t-1"}).code, kDone);
-  EXPECT_EQ(run({"revoke", "--config", path, "--family", handle}).code, kDone);
-  EXPECT_EQ(run({"revoke", "--config", path, "--session", handle}).code, kDone);
-  EXPECT_EQ(run({"revoke", "--config", path, "--issued-before", "2026-01-01T00:00:00Z"}).code, kDone);
-  EXPECT_EQ(run({"revoke", "--config", path, "--subject", "alice", "--issued-before", "2026-01-01T00:00:00Z"}).code, kDone);
-  EXPECT_EQ(run({"revoke", "--config", path, "--session", "nonsense"}).code, kRefused);
-  EXPECT_EQ(run({"revoke", "--config", path, "--subject", ""}).code, kRefused);
-  EXPECT_EQ(run({"revoke", "--config", path, "--subject", "a", "--issued-before", "yesterday"}).code, kRefused);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--token-id", "t-1"}).code, kDone);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--family", handle}).code, kDone);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--session", handle}).code, kDone);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--issued-before", "2026-01-01T00:00:00Z"}).code, kDone);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--subject", "alice", "--issued-before", "2026-01-01T00:00:00Z"}).code, kDone);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--session", "nonsense"}).code, kRefused);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--subject", ""}).code, kRefused);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--subject", "a", "--issued-before", "yesterday"}).code, kRefused);
 }
 
 TEST_F(OperatorCommands, SayWhatIsWrongWithTheirArguments) {
   const std::string path = with_sessions();
-  EXPECT_EQ(run({"revoke", "--config", path}).code, kUsage);
-  EXPECT_EQ(run({"revoke", "--config", path, "--subject", "a", "--token-id", "b"}).code, kUsage);
-  EXPECT_EQ(run({"session", "create", "--config", path}).code, kUsage);
-  EXPECT_EQ(run({"session", "create", "--config", path, "--subject", "a", "--claims", "[]"}).code, kUsage);
-  EXPECT_EQ(run({"session", "create", "--config", path, "--subject", "a", "--claims", "{"}).code, kUsage);
-  EXPECT_EQ(run({"session", "create", "--config", path, "--subject", ""}).code, kRefused);
-  EXPECT_EQ(run({"session", "create", "--config", path, "--subject", "a", "--claims", R"({"iss":"me"})"}).code, kRefused);
-  EXPECT_EQ(run({"session", "create", "--config", folder().file("none.yaml"), "--subject", "a"}).code, kRefused);
+  EXPECT_EQ(operate({"revoke", "--config", path}).code, kUsage);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--subject", "a", "--token-id", "b"}).code, kUsage);
+  EXPECT_EQ(operate({"session", "create", "--config", path}).code, kUsage);
+  EXPECT_EQ(operate({"session", "create", "--config", path, "--subject", "a", "--claims", "[]"}).code, kUsage);
+  EXPECT_EQ(operate({"session", "create", "--config", path, "--subject", "a", "--claims", "{"}).code, kUsage);
+  EXPECT_EQ(operate({"session", "create", "--config", path, "--subject", ""}).code, kRefused);
+  EXPECT_EQ(operate({"session", "create", "--config", path, "--subject", "a", "--claims", R"({"iss":"me"})"}).code, kRefused);
+  EXPECT_EQ(operate({"session", "create", "--config", folder().file("none.yaml"), "--subject", "a"}).code, kRefused);
 }
 
 TEST_F(OperatorCommands, MakeNoSessionWhereNoRouteTakesOne) {
   const std::string path = config("store: { kind: embedded, path: ../state/nobody.db }\n");
-  const Ran created = run({"session", "create", "--config", path, "--subject", "a"});
+  const Operated created = operate({"session", "create", "--config", path, "--subject", "a"});
   EXPECT_EQ(created.code, kRefused);
   EXPECT_THAT(created.out, IsEmpty());
 }
@@ -117,9 +117,9 @@ TEST_F(OperatorCommands, MakeNoSessionWhereNoRouteTakesOne) {
 TEST_F(OperatorCommands, Say4WhenTheStoreCannotBeReached) {
   // In the memory of a gateway that does not run.
   const std::string in_memory = config("sessions: { idle_timeout: 10m }\n");
-  EXPECT_EQ(run({"session", "create", "--config", in_memory, "--subject", "a"}).code, kStoreUnreachable);
-  EXPECT_EQ(run({"revoke", "--config", in_memory, "--subject", "a"}).code, kStoreUnreachable);
-  const Ran explained = explain(in_memory, std::string(64, 'A'));
+  EXPECT_EQ(operate({"session", "create", "--config", in_memory, "--subject", "a"}).code, kStoreUnreachable);
+  EXPECT_EQ(operate({"revoke", "--config", in_memory, "--subject", "a"}).code, kStoreUnreachable);
+  const Operated explained = explain(in_memory, std::string(64, 'A'));
   EXPECT_EQ(explained.code, kRefused);
   EXPECT_THAT(explained.out, HasSubstr("could not be asked"));
   EXPECT_THAT(explained.out, HasSubstr("503"));
@@ -129,8 +129,8 @@ TEST_F(OperatorCommands, Say4WhenTheStoreCannotBeReached) {
   ASSERT_TRUE(loaded.settings);
   const auto holder = OpenedStore::open(*loaded.settings);
   ASSERT_TRUE(holder) << holder.error().detail;
-  EXPECT_EQ(run({"session", "create", "--config", path, "--subject", "a"}).code, kStoreUnreachable);
-  EXPECT_EQ(run({"revoke", "--config", path, "--subject", "a"}).code, kStoreUnreachable);
+  EXPECT_EQ(operate({"session", "create", "--config", path, "--subject", "a"}).code, kStoreUnreachable);
+  EXPECT_EQ(operate({"revoke", "--config", path, "--subject", "a"}).code, kStoreUnreachable);
 }
 
 // ---- Through the gateway --------------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ TEST_F(OperatorCommands, AskTheGatewayThatRuns) {
     }});
     const std::string path =
         with_sessions("admin: { address: 127.0.0.1:" + std::to_string(gateway.port()) + ", token_file: secrets/admin.token }\n");
-    const Ran ran = run({"session", "create", "--config", path, "--subject", "alice"});
+    const Operated ran = operate({"session", "create", "--config", path, "--subject", "alice"});
     gateway.stop();
     EXPECT_EQ(ran.code, row.code) << ran.error;
     EXPECT_EQ(ran.out, row.out);
@@ -184,7 +184,7 @@ TEST_F(OperatorCommands, RevokeThroughTheGatewayThatRuns) {
     peer.write("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
   }});
   const std::string path = with_sessions("admin: { address: 127.0.0.1:" + std::to_string(gateway.port()) + " }\n");
-  const Ran ran = run({"revoke", "--config", path, "--subject", "alice"});
+  const Operated ran = operate({"revoke", "--config", path, "--subject", "alice"});
   gateway.stop();
   EXPECT_EQ(ran.code, kDone) << ran.error;
   EXPECT_THAT(head, ::testing::StartsWith("POST /revocations HTTP/1.1\r\n"));
@@ -201,7 +201,7 @@ TEST_F(OperatorCommands, GoToTheStoreWhenTheGatewayGivesNoAnswer) {
       peer.write(answer);
     }});
     const std::string path = with_sessions("admin: { address: 127.0.0.1:" + std::to_string(gateway.port()) + " }\n");
-    const Ran ran = run({"session", "create", "--config", path, "--subject", "alice"});
+    const Operated ran = operate({"session", "create", "--config", path, "--subject", "alice"});
     EXPECT_EQ(ran.code, kDone) << ran.error;
     EXPECT_EQ(ran.out.size(), 64U);
   }

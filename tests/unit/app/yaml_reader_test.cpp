@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-std::optional<std::string> environment(const std::string& name) {
+std::optional<std::string> variables(const std::string& name) {
   if (name == "COLOUR") return "blue";
   if (name == "SECRET") return "hunter2";
   if (name == "EMPTY") return "";
@@ -29,7 +29,7 @@ struct Read {
 Read read(std::string_view text, const YamlLimits& limits = {}) {
   static const Source source{"test.yaml", ""};
   Problems problems;
-  Read result{read_yaml(text, source, environment, problems, limits), {}};
+  Read result{read_yaml(text, source, variables, problems, limits), {}};
   for (const Problem& problem : problems.take_errors()) {
     EXPECT_EQ(problem.file, "test.yaml");
     result.problems.push_back(problem.text().substr(std::string("test.yaml:").size()));
@@ -195,13 +195,13 @@ TEST(YamlReader, DoesNotLookAtAVariablesValueAgain) {
 
 TEST(YamlReader, P10_NamesAMissingVariableAndNeverAValue) {
   const Read result = read("a: ${SECRET}${NO_SUCH}\n");
-  EXPECT_THAT(result.problems, ElementsAre("1:4: the environment variable NO_SUCH is not set"));
+  EXPECT_THAT(result.problems, ElementsAre("1:4: the variables variable NO_SUCH is not set"));
   EXPECT_THAT(result.problems[0], Not(HasSubstr("hunter2")));
 }
 
 TEST(YamlReader, RefusesMalformedVariables) {
   EXPECT_THAT(read("a: ${COLOUR\n").problems, ElementsAre(HasSubstr("'${' without its '}'")));
-  EXPECT_THAT(read("a: ${}\n").problems, ElementsAre(HasSubstr("names no environment variable")));
+  EXPECT_THAT(read("a: ${}\n").problems, ElementsAre(HasSubstr("names no variables variable")));
   EXPECT_THAT(read("a: ${1A}\n").problems, ElementsAre(HasSubstr("does not hold the name")));
   EXPECT_THAT(read("a: ${A:-b}\n").problems, ElementsAre(HasSubstr("does not hold the name")));
 }

@@ -10,15 +10,15 @@ namespace {
 using testing::RequestBuilder;
 using namespace std::string_literals;
 
-CredentialPlan plan_of(std::vector<TokenPlace> places) {
+CredentialPlan plan_with(std::vector<TokenPlace> places) {
   CredentialPlan plan;
   plan.steps = {{CredentialPlan::Step::Kind::jwt, ~std::uint64_t{0}}};
   plan.token_places = std::move(places);
   return plan;
 }
-const TokenPlace kAuthorization{TokenPlace::Kind::authorization, ""};
-const TokenPlace kCookie{TokenPlace::Kind::cookie, "access_token"};
-const TokenPlace kHeader{TokenPlace::Kind::header, "x-token"};
+const TokenPlace kInAuthorization{TokenPlace::Kind::authorization, ""};
+const TokenPlace kInCookie{TokenPlace::Kind::cookie, "access_token"};
+const TokenPlace kInHeader{TokenPlace::Kind::header, "x-token"};
 
 // "token", "none", "two" or "unusable".
 std::string found(const RequestBuilder& request, const CredentialPlan& plan) {
@@ -32,17 +32,17 @@ std::string found(const RequestBuilder& request, const CredentialPlan& plan) {
   return "none";
 }
 std::string in_authorization(std::string_view value) {
-  return found(RequestBuilder().field("Authorization", value), plan_of({kAuthorization}));
+  return found(RequestBuilder().field("Authorization", value), plan_with({kInAuthorization}));
 }
 
 TEST(Credentials, AreAbsentWhenNothingStandsThere) {
-  EXPECT_EQ(found(RequestBuilder(), plan_of({kAuthorization, kCookie, kHeader})), "none");
-  EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer abc"), plan_of({kCookie})), "none") << "not a place of the plan";
-  EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer abc"), plan_of({})), "none");
+  EXPECT_EQ(found(RequestBuilder(), plan_with({kInAuthorization, kInCookie, kInHeader})), "none");
+  EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer abc"), plan_with({kInCookie})), "none") << "not a place of the plan";
+  EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer abc"), plan_with({})), "none");
 }
 
 TEST(Credentials, AreNotLookedForWhereTheRouteTakesNoJwt) {
-  CredentialPlan sessions = plan_of({kAuthorization});
+  CredentialPlan sessions = plan_with({kInAuthorization});
   sessions.steps = {{CredentialPlan::Step::Kind::session, 0}};
   sessions.sessions = std::make_shared<SessionSettings>();
   EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer abc"), sessions), "none");
@@ -70,71 +70,71 @@ TEST(Credentials, B16_TakeNoOtherScheme) {
 }
 
 TEST(Credentials, B17_RefuseTwoAuthorizationFieldsOnEveryPlan) {
-  for (const auto& plan : {plan_of({kAuthorization}), plan_of({kCookie}), CredentialPlan{}}) {
+  for (const auto& plan : {plan_with({kInAuthorization}), plan_with({kInCookie}), CredentialPlan{}}) {
     EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer a").field("Authorization", "Bearer b"), plan), "two");
     EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer a").field("authorization", "Bearer a"), plan), "two")
         << "even equal ones";
     EXPECT_EQ(found(RequestBuilder().field("Authorization", "Basic a").field("Authorization", "Bearer b"), plan), "two");
     EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer b").field("Authorization", ""), plan), "two");
   }
-  EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer a"), plan_of({kAuthorization})), "token a");
+  EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer a"), plan_with({kInAuthorization})), "token a");
 }
 
 TEST(Credentials, B18_IgnoreTokensInTheQuery) {
-  EXPECT_EQ(found(RequestBuilder().target("/a?access_token=abc"), plan_of({kAuthorization, kCookie})), "none");
+  EXPECT_EQ(found(RequestBuilder().target("/a?access_token=abc"), plan_with({kInAuthorization, kInCookie})), "none");
 }
 
 TEST(Credentials, AreFoundInCookiesAndHeaders) {
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "a=1; access_token=abc; b=2"), plan_of({kCookie})), "token abc");
-  EXPECT_EQ(found(RequestBuilder().field("X-Token", "abc"), plan_of({kHeader})), "token abc");
-  EXPECT_EQ(found(RequestBuilder().field("X-Token", ""), plan_of({kHeader})), "unusable");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token="), plan_of({kCookie})), "unusable");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "a=1; access_token=abc; b=2"), plan_with({kInCookie})), "token abc");
+  EXPECT_EQ(found(RequestBuilder().field("X-Token", "abc"), plan_with({kInHeader})), "token abc");
+  EXPECT_EQ(found(RequestBuilder().field("X-Token", ""), plan_with({kInHeader})), "unusable");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token="), plan_with({kInCookie})), "unusable");
 }
 
 TEST(Credentials, F02_RefuseTwoCookiesOfOneNameWhereverTheyStand) {
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a; access_token=b"), plan_of({kCookie})), "two");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a; access_token=a"), plan_of({kCookie})), "two");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a").field("Cookie", "access_token=b"), plan_of({kCookie})), "two");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=; access_token=b"), plan_of({kCookie})), "two");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a; other=b"), plan_of({kCookie})), "token a");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a; access_token=b"), plan_with({kInCookie})), "two");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a; access_token=a"), plan_with({kInCookie})), "two");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a").field("Cookie", "access_token=b"), plan_with({kInCookie})), "two");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=; access_token=b"), plan_with({kInCookie})), "two");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=a; other=b"), plan_with({kInCookie})), "token a");
 }
 
 TEST(Credentials, F01_SurviveCookiesThatAreNone) {
   for (const std::string& value : {";"s, "="s, ";;=;"s, ",;="s, "   "s, std::string(8192, ';'), ""s, "access_token"s, "=access_token"s}) {
-    EXPECT_EQ(found(RequestBuilder().field("Cookie", value), plan_of({kCookie})), "none") << value.substr(0, 10);
-    EXPECT_EQ(found(RequestBuilder().field("Cookie", value + "; access_token=abc"), plan_of({kCookie})), "token abc")
+    EXPECT_EQ(found(RequestBuilder().field("Cookie", value), plan_with({kInCookie})), "none") << value.substr(0, 10);
+    EXPECT_EQ(found(RequestBuilder().field("Cookie", value + "; access_token=abc"), plan_with({kInCookie})), "token abc")
         << value.substr(0, 10);
   }
 }
 
 TEST(Credentials, F05_PassOverCookieValuesWithForeignBytes) {
   for (const char byte : {'\x01', '\x80', ',', ' ', '"', '\\', '\x7F'}) {
-    EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=ab"s + byte + "cd"), plan_of({kCookie})), "none")
+    EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=ab"s + byte + "cd"), plan_with({kInCookie})), "none")
         << static_cast<int>(byte);
   }
 }
 
 // Quotes are part of the value, as RFC 6265 has it: what stands between them is no token for us.
 TEST(Credentials, F04_TakeQuotedValuesAsTheyStandAndNoAttributes) {
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=\"abc\""), plan_of({kCookie})), "token \"abc\"");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=\"a\\\"bc\""), plan_of({kCookie})), "none");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "$Version=1; $access_token=abc"), plan_of({kCookie})), "none");
-  EXPECT_EQ(found(RequestBuilder().field("Cookie", "$Version=1; access_token=abc; $Path=/"), plan_of({kCookie})), "token abc");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=\"abc\""), plan_with({kInCookie})), "token \"abc\"");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "access_token=\"a\\\"bc\""), plan_with({kInCookie})), "none");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "$Version=1; $access_token=abc"), plan_with({kInCookie})), "none");
+  EXPECT_EQ(found(RequestBuilder().field("Cookie", "$Version=1; access_token=abc; $Path=/"), plan_with({kInCookie})), "token abc");
 }
 
 TEST(Credentials, F06_TakeTheExactCookieNameOnly) {
   for (const char* value : {"xaccess_token=abc", "access_tokenx=abc", "access_token =abc", "\taccess_token=abc", "ACCESS_TOKEN=abc",
                             "__Host-access_token=abc", "a=access_token=abc", "\"access_token\"=abc", "access_toke=abc"}) {
-    EXPECT_EQ(found(RequestBuilder().field("Cookie", value), plan_of({kCookie})), "none") << value;
+    EXPECT_EQ(found(RequestBuilder().field("Cookie", value), plan_with({kInCookie})), "none") << value;
   }
 }
 
 TEST(Credentials, RefuseTwoHeadersOfTheTokensName) {
-  EXPECT_EQ(found(RequestBuilder().field("X-Token", "a").field("x-token", "a"), plan_of({kHeader})), "two");
+  EXPECT_EQ(found(RequestBuilder().field("X-Token", "a").field("x-token", "a"), plan_with({kInHeader})), "two");
 }
 
 TEST(Credentials, RefuseDifferentTokensAtTwoPlaces) {
-  const CredentialPlan plan = plan_of({kAuthorization, kCookie, kHeader});
+  const CredentialPlan plan = plan_with({kInAuthorization, kInCookie, kInHeader});
   EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer a").field("Cookie", "access_token=b"), plan), "two");
   EXPECT_EQ(found(RequestBuilder().field("X-Token", "b").field("Cookie", "access_token=a"), plan), "two");
   EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer a").field("Cookie", "access_token=a"), plan), "token a");
@@ -142,14 +142,14 @@ TEST(Credentials, RefuseDifferentTokensAtTwoPlaces) {
 }
 
 TEST(Credentials, DoNotFallThroughFromAnUnusableOneToTheNext) {
-  const CredentialPlan plan = plan_of({kAuthorization, kCookie});
+  const CredentialPlan plan = plan_with({kInAuthorization, kInCookie});
   EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer").field("Cookie", "access_token=a"), plan), "unusable");
-  const CredentialPlan reversed = plan_of({kCookie, kAuthorization});
+  const CredentialPlan reversed = plan_with({kInCookie, kInAuthorization});
   EXPECT_EQ(found(RequestBuilder().field("Authorization", "Bearer").field("Cookie", "access_token=a"), reversed), "unusable");
 }
 
 TEST(Credentials, SayAtWhichPlacesTheTokenStands) {
-  const CredentialPlan plan = plan_of({kAuthorization, kCookie, kHeader});
+  const CredentialPlan plan = plan_with({kInAuthorization, kInCookie, kInHeader});
   const auto request = RequestBuilder().field("Cookie", "access_token=a").field("X-Token", "a");
   const http::RequestHead head = request.head();
   EXPECT_EQ(std::get<BearerToken>(find_credential(head, plan)).places, 0b110U);
@@ -185,19 +185,19 @@ std::string steps_of(const CredentialPlan& plan) {
 }
 
 TEST(CredentialPlan, PutsAllJwtsAtThePlaceOfTheFirst) {
-  const IssuerPtr corp = issuer_of("corp", {kAuthorization});
-  const IssuerPtr web = issuer_of("web", {kCookie, kAuthorization});
+  const IssuerPtr corp = issuer_of("corp", {kInAuthorization});
+  const IssuerPtr web = issuer_of("web", {kInCookie, kInAuthorization});
   const CredentialPlan plan = make_plan({{false, corp}, {true, nullptr}, {false, web}, {false, corp}}, sessions_of("session"));
   EXPECT_EQ(steps_of(plan), "jwt 11, session");
   EXPECT_EQ(plan.issuers, (std::vector<IssuerPtr>{corp, web}));
-  EXPECT_EQ(plan.token_places, (std::vector<TokenPlace>{kAuthorization, kCookie}));
+  EXPECT_EQ(plan.token_places, (std::vector<TokenPlace>{kInAuthorization, kInCookie}));
   EXPECT_EQ(steps_of(make_plan({{true, nullptr}, {false, corp}, {true, nullptr}}, sessions_of("session"))), "session, jwt 1");
 }
 
 TEST(CredentialPlan, TakesTokensFromAuthorizationWhereTheIssuerSaysNothing) {
   const CredentialPlan plan = make_plan({{false, issuer_of("corp", {})}}, nullptr);
   EXPECT_EQ(steps_of(plan), "jwt 1");
-  EXPECT_EQ(plan.token_places, (std::vector<TokenPlace>{kAuthorization}));
+  EXPECT_EQ(plan.token_places, (std::vector<TokenPlace>{kInAuthorization}));
 }
 
 TEST(CredentialPlan, AcceptsNothingWhereNothingIsListed) {
@@ -212,12 +212,12 @@ TEST(CredentialPlan, IsNotMadeOfThingsThatAreNotThere) {
 }
 
 TEST(CredentialPlan, LooksByDefaultAtHeadersThenTheSessionThenCookies) {
-  const IssuerPtr corp = issuer_of("corp", {kAuthorization, kHeader});
-  const IssuerPtr edge = issuer_of("edge", {kAuthorization, kCookie});
+  const IssuerPtr corp = issuer_of("corp", {kInAuthorization, kInHeader});
+  const IssuerPtr edge = issuer_of("edge", {kInAuthorization, kInCookie});
   EXPECT_EQ(steps_of(make_default_plan({corp, edge}, sessions_of("session"))), "jwt 110, session, jwt 001");
   EXPECT_EQ(steps_of(make_default_plan({corp}, sessions_of("session"))), "jwt 11, session");
   EXPECT_EQ(steps_of(make_default_plan({corp, edge}, nullptr)), "jwt 110, jwt 001");
-  EXPECT_EQ(steps_of(make_default_plan({issuer_of("web", {kCookie})}, sessions_of("session"))), "session, jwt 1");
+  EXPECT_EQ(steps_of(make_default_plan({issuer_of("web", {kInCookie})}, sessions_of("session"))), "session, jwt 1");
 }
 
 TEST(CredentialPlan, KeepsItsMindWithMorePlacesThanItCanLookAt) {
@@ -234,7 +234,7 @@ class DefaultPlan : public ::testing::Test {
   std::string judge(const RequestBuilder& request) const { return found(request, plan_); }
 
   const CredentialPlan plan_ =
-      make_default_plan({issuer_of("edge", {kAuthorization, kCookie})}, sessions_of("__Host-session", "connect.sid"));
+      make_default_plan({issuer_of("edge", {kInAuthorization, kInCookie})}, sessions_of("__Host-session", "connect.sid"));
 };
 
 TEST_F(DefaultPlan, LetsTheFirstKindThatIsPresentDecide) {
@@ -311,9 +311,9 @@ TEST_F(DefaultPlan, SaysWhetherACookieBroughtTheToken) {
   EXPECT_TRUE(by_cookie(RequestBuilder().field("Cookie", "access_token=a"), plan_));
   EXPECT_FALSE(by_cookie(RequestBuilder().field("Authorization", "Bearer a"), plan_));
   // Another site cannot have the browser send the header.
-  const CredentialPlan both = plan_of({kCookie, kAuthorization});
+  const CredentialPlan both = plan_with({kInCookie, kInAuthorization});
   EXPECT_FALSE(by_cookie(RequestBuilder().field("Authorization", "Bearer a").field("Cookie", "access_token=a"), both));
-  EXPECT_FALSE(by_cookie(RequestBuilder().field("X-Token", "a"), plan_of({kHeader})));
+  EXPECT_FALSE(by_cookie(RequestBuilder().field("X-Token", "a"), plan_with({kInHeader})));
 }
 
 TEST(OnlyCookie, IsThereOnceOrNotAtAll) {

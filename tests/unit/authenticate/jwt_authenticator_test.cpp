@@ -58,10 +58,10 @@ struct IssuerBuilder {
   }
 };
 
-const TokenPlace kAuthorization{TokenPlace::Kind::authorization, ""};
-const TokenPlace kCookie{TokenPlace::Kind::cookie, "access"};
+const TokenPlace kBearer{TokenPlace::Kind::authorization, ""};
+const TokenPlace kAccessCookie{TokenPlace::Kind::cookie, "access"};
 
-CredentialPlan plan_of(std::vector<IssuerPtr> issuers, std::vector<TokenPlace> places = {kAuthorization}) {
+CredentialPlan plan_of(std::vector<IssuerPtr> issuers, std::vector<TokenPlace> places = {kBearer}) {
   return {{{CredentialPlan::Step::Kind::jwt, ~std::uint64_t{0}}}, std::move(issuers), std::move(places), nullptr};
 }
 
@@ -206,8 +206,8 @@ TEST_F(JwtAuthenticatorTest, D14_KeepsEqualKidsOfTwoIssuersApart) {
 }
 
 TEST_F(JwtAuthenticatorTest, RefusesATokenThatStandsWhereItsIssuerTakesNone) {
-  const IssuerPtr by_cookie = IssuerBuilder("web").iss("https://web.example").token_from({kCookie}).build();
-  const CredentialPlan both = plan_of({corp_, by_cookie}, {kAuthorization, kCookie});
+  const IssuerPtr by_cookie = IssuerBuilder("web").iss("https://web.example").token_from({kAccessCookie}).build();
+  const CredentialPlan both = plan_of({corp_, by_cookie}, {kBearer, kAccessCookie});
   const std::string web = testing::good_token(Algorithm::es256, Claims().set("iss", "\"https://web.example\""));
   const auto ask_cookie = [&](const std::string& token) {
     const auto request = RequestBuilder().field("Cookie", "access=" + token);
@@ -221,8 +221,8 @@ TEST_F(JwtAuthenticatorTest, RefusesATokenThatStandsWhereItsIssuerTakesNone) {
 }
 
 TEST_F(JwtAuthenticatorTest, TakesOneTokenThatStandsAtTwoPlaces) {
-  const IssuerPtr anywhere = IssuerBuilder("corp").token_from({kAuthorization, kCookie}).build();
-  const CredentialPlan plan = plan_of({anywhere}, {kAuthorization, kCookie});
+  const IssuerPtr anywhere = IssuerBuilder("corp").token_from({kBearer, kAccessCookie}).build();
+  const CredentialPlan plan = plan_of({anywhere}, {kBearer, kAccessCookie});
   const auto same = RequestBuilder().field("Authorization", "Bearer " + token_).field("Cookie", "access=" + token_);
   EXPECT_EQ(word_of(authenticate(same.head(), plan, kNow)), "alice");
   const auto different = RequestBuilder().field("Authorization", "Bearer " + token_).field("Cookie", "access=x" + token_);
@@ -330,7 +330,7 @@ TEST_F(JwtAuthenticatorTest, RefusesEverythingThatWasIssuedBefore) {
 
 // Tokens of the edge.
 
-IssuerPtr edge_issuer(std::vector<TokenPlace> places = {kAuthorization, kCookie}) {
+IssuerPtr edge_issuer(std::vector<TokenPlace> places = {kBearer, kAccessCookie}) {
   auto issuer = std::make_shared<Issuer>(*IssuerBuilder("edge").iss("https://gateway.example").token_from(std::move(places)).build());
   issuer->is_edge = true;
   return issuer;
@@ -371,7 +371,7 @@ TEST_F(JwtAuthenticatorTest, RefusesATokenWhoseFamilyWasRevoked) {
 
 TEST_F(JwtAuthenticatorTest, KnowsAnExpiredTokenOfTheEdgeFromAForgedOne) {
   const IssuerPtr edge = edge_issuer();
-  const CredentialPlan plan = plan_of({edge, corp_}, {kAuthorization, kCookie});
+  const CredentialPlan plan = plan_of({edge, corp_}, {kBearer, kAccessCookie});
   const auto is_expired_edge_token = [&](const std::string& token) {
     return tokens_.judge({.token = token, .places = 0b10, .by_cookie = true}, plan, kNow).is_expired_edge_token;
   };

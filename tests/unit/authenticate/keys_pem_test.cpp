@@ -88,7 +88,7 @@ std::string raw_rsa(const Pkey& pkey, const std::string& block) {
   return signature;
 }
 
-Result<KeySet> read(const std::string& text, std::vector<std::string>* warnings = nullptr) {
+Result<KeySet> read_pem(const std::string& text, std::vector<std::string>* warnings = nullptr) {
   std::vector<std::string> ignored;
   return KeySet::from_pem(text, warnings == nullptr ? ignored : *warnings);
 }
@@ -109,7 +109,7 @@ TEST(KeySetFromPem, ReadsEveryFormOfAKey) {
     return written;
   });
   for (const std::string& text : {public_pem(rsa), rsa_public, certificate_pem(rsa), private_pem(rsa), traditional_pem(rsa)}) {
-    const Result<KeySet> keys = read(text);
+    const Result<KeySet> keys = read_pem(text);
     ASSERT_TRUE(keys) << keys.error().detail << "\n" << text;
     EXPECT_EQ(keys->size(), 1U);
     EXPECT_TRUE(verifies(*keys, Algorithm::rs256, signature)) << text.substr(0, 40);
@@ -118,17 +118,17 @@ TEST(KeySetFromPem, ReadsEveryFormOfAKey) {
 }
 
 TEST(KeySetFromPem, ReadsEveryKind) {
-  EXPECT_TRUE(need(read(public_pem(ec_pair("P-256")))).can_verify(Algorithm::es256));
-  EXPECT_TRUE(need(read(traditional_pem(ec_pair("P-384")))).can_verify(Algorithm::es384));
-  EXPECT_TRUE(need(read(private_pem(ec_pair("P-521")))).can_verify(Algorithm::es512));
-  EXPECT_TRUE(need(read(certificate_pem(rsa_pair()))).can_verify(Algorithm::ps256));
-  EXPECT_TRUE(need(read(public_pem(pair_of("ED25519")))).can_verify(Algorithm::eddsa));
+  EXPECT_TRUE(need(read_pem(public_pem(ec_pair("P-256")))).can_verify(Algorithm::es256));
+  EXPECT_TRUE(need(read_pem(traditional_pem(ec_pair("P-384")))).can_verify(Algorithm::es384));
+  EXPECT_TRUE(need(read_pem(private_pem(ec_pair("P-521")))).can_verify(Algorithm::es512));
+  EXPECT_TRUE(need(read_pem(certificate_pem(rsa_pair()))).can_verify(Algorithm::ps256));
+  EXPECT_TRUE(need(read_pem(public_pem(pair_of("ED25519")))).can_verify(Algorithm::eddsa));
 }
 
 TEST(KeySetFromPem, ReadsSeveralBlocksWithTextBetweenThemAndWithoutAFinalNewline) {
   std::string text = "The key of the old issuer:\n" + public_pem(ec_pair("P-256")) + "and of the new one\n" + public_pem(ec_pair("P-384"));
   text.pop_back();
-  const KeySet keys = need(read(text));
+  const KeySet keys = need(read_pem(text));
   EXPECT_EQ(keys.size(), 2U);
   EXPECT_TRUE(keys.can_verify(Algorithm::es256));
   EXPECT_TRUE(keys.can_verify(Algorithm::es384));
@@ -136,28 +136,28 @@ TEST(KeySetFromPem, ReadsSeveralBlocksWithTextBetweenThemAndWithoutAFinalNewline
 
 TEST(KeySetFromPem, RefusesDamagedBlocks) {
   const std::string good = public_pem(ec_pair("P-256"));
-  EXPECT_FALSE(read(""));
-  EXPECT_FALSE(read("no key here"));
-  EXPECT_FALSE(read("-----BEGIN PUBLIC KEY-----\n"));
-  EXPECT_FALSE(read("-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"));
-  EXPECT_FALSE(read(good.substr(0, good.size() / 2)));
-  EXPECT_FALSE(read(good + good.substr(0, good.size() / 2))) << "a damaged block is not passed over in silence";
+  EXPECT_FALSE(read_pem(""));
+  EXPECT_FALSE(read_pem("no key here"));
+  EXPECT_FALSE(read_pem("-----BEGIN PUBLIC KEY-----\n"));
+  EXPECT_FALSE(read_pem("-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"));
+  EXPECT_FALSE(read_pem(good.substr(0, good.size() / 2)));
+  EXPECT_FALSE(read_pem(good + good.substr(0, good.size() / 2))) << "a damaged block is not passed over in silence";
   std::string other_end = good;
   other_end.replace(other_end.find("END PUBLIC"), 10, "END FOOBAR");
-  EXPECT_FALSE(read(other_end));
-  EXPECT_TRUE(read(good));
+  EXPECT_FALSE(read_pem(other_end));
+  EXPECT_TRUE(read_pem(good));
 }
 
 TEST(KeySetFromPem, SurvivesEveryCutOfAFile) {
   const std::string good = private_pem(ec_pair("P-256"));
   for (std::size_t length = 0; length + 2 < good.size(); ++length) {
-    const Result<KeySet> keys = read(good.substr(0, length));
+    const Result<KeySet> keys = read_pem(good.substr(0, length));
     EXPECT_FALSE(keys && length < good.find("-----END")) << length;
   }
 }
 
 TEST(KeySetFromPem, RefusesEncryptedKeys) {
-  const Result<KeySet> keys = read(encrypted_pem(ec_pair("P-256")));
+  const Result<KeySet> keys = read_pem(encrypted_pem(ec_pair("P-256")));
   ASSERT_FALSE(keys);
   EXPECT_THAT(keys.error().detail, HasSubstr("encrypted"));
 }
@@ -171,13 +171,13 @@ TEST(KeySetFromPem, D08_D09_SkipsWeakAndForeignKeysAndSaysSo) {
   for (const Row& row : {Row{public_pem(rsa_pair(1024)), "1024 bits"}, Row{public_pem(ec_pair("secp256k1")), "not RSA"},
                          Row{public_pem(pair_of("X25519")), "not RSA"}, Row{public_pem(pair_of("ED448")), "not RSA"}}) {
     std::vector<std::string> warnings;
-    const Result<KeySet> keys = read(strong + row.text, &warnings);
+    const Result<KeySet> keys = read_pem(strong + row.text, &warnings);
     ASSERT_TRUE(keys);
     EXPECT_EQ(keys->size(), 1U);
     ASSERT_THAT(warnings, SizeIs(1));
     EXPECT_THAT(warnings[0], HasSubstr("PEM block 2"));
     EXPECT_THAT(warnings[0], HasSubstr(row.why));
-    EXPECT_FALSE(read(row.text));
+    EXPECT_FALSE(read_pem(row.text));
   }
 }
 
@@ -190,15 +190,15 @@ TEST(KeySetFromPem, D09_SkipsCurvesGivenByExplicitParameters) {
   EVP_PKEY* raw = nullptr;
   ASSERT_EQ(EVP_PKEY_keygen(context, &raw), 1);
   EVP_PKEY_CTX_free(context);
-  EXPECT_FALSE(read(public_pem(Pkey(raw, EVP_PKEY_free))));
+  EXPECT_FALSE(read_pem(public_pem(Pkey(raw, EVP_PKEY_free))));
 }
 
 TEST(KeySetFromPem, TakesTheLimitOfKeysAndRefusesOneMore) {
   const std::string one = public_pem(pair_of("ED25519"));
   std::string text;
   for (std::size_t i = 0; i < KeySet::kKeysMax; ++i) text += one;
-  EXPECT_EQ(need(read(text)).size(), KeySet::kKeysMax);
-  const Result<KeySet> more = read(text + one);
+  EXPECT_EQ(need(read_pem(text)).size(), KeySet::kKeysMax);
+  const Result<KeySet> more = read_pem(text + one);
   ASSERT_FALSE(more);
   EXPECT_EQ(more.error().fault, Fault::too_large);
 }
@@ -222,7 +222,7 @@ class Pkcs1Padding : public ::testing::Test {
   static constexpr std::string_view kPrefix{"\x00\x01", 2};
   static constexpr std::string_view kSha256{"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20", 19};
   Pkey pair_ = rsa_pair();
-  KeySet keys_ = need(read(public_pem(pair_)));
+  KeySet keys_ = need(read_pem(public_pem(pair_)));
 };
 
 TEST_F(Pkcs1Padding, B14_AcceptsTheOneCorrectForm) { EXPECT_TRUE(is_valid(block(kPrefix, kSha256))); }
@@ -282,7 +282,7 @@ class PssPadding : public ::testing::Test {
                     }));
   }
   Pkey pair_ = rsa_pair();
-  KeySet keys_ = need(read(public_pem(pair_)));
+  KeySet keys_ = need(read_pem(public_pem(pair_)));
 };
 
 TEST_F(PssPadding, B15_AcceptsASaltAsLongAsTheHashAlone) {
@@ -344,7 +344,7 @@ class EcdsaForm : public ::testing::TestWithParam<Curve> {
   }
 
   Pkey pair_ = ec_pair(GetParam().name);
-  KeySet keys_ = need(read(public_pem(pair_)));
+  KeySet keys_ = need(read_pem(public_pem(pair_)));
   std::string der_ = sign_der();
 };
 INSTANTIATE_TEST_SUITE_P(Curves, EcdsaForm,

@@ -14,7 +14,7 @@ namespace {
 using testing::need;
 using testing::test_key;
 
-constexpr std::string_view kInput = "eyJhbGciOiJub25lIn0.e30";
+constexpr std::string_view kSigningInput = "eyJhbGciOiJub25lIn0.e30";
 
 const VerificationKey& verifier(Algorithm algorithm) {
   const VerificationKey* key = test_key(algorithm).verifying.find("test-key", algorithm);
@@ -42,71 +42,71 @@ INSTANTIATE_TEST_SUITE_P(VerificationKey, KeyOfEveryAlgorithm, ::testing::Values
                          [](const auto& info) { return std::string(name(info.param)); });
 
 TEST_P(KeyOfEveryAlgorithm, VerifiesWhatItsPairSigned) {
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
-  EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kInput, signature), Verification::valid);
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
+  EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kSigningInput, signature), Verification::valid);
 }
 
 TEST_P(KeyOfEveryAlgorithm, B11_RefusesEveryFlippedBitOfTheSignature) {
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
   const VerificationKey& key = verifier(GetParam());
   testing::for_each_flipped_bit(signature, [&](std::string_view mutant, std::size_t bit) {
-    ASSERT_EQ(key.verify(GetParam(), kInput, mutant), Verification::invalid) << "bit " << bit;
+    ASSERT_EQ(key.verify(GetParam(), kSigningInput, mutant), Verification::invalid) << "bit " << bit;
   });
-  EXPECT_EQ(key.verify(GetParam(), kInput, signature), Verification::valid);
+  EXPECT_EQ(key.verify(GetParam(), kSigningInput, signature), Verification::valid);
 }
 
 TEST_P(KeyOfEveryAlgorithm, RefusesEveryFlippedBitOfTheInput) {
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
   const VerificationKey& key = verifier(GetParam());
-  testing::for_each_flipped_bit(kInput, [&](std::string_view mutant, std::size_t bit) {
+  testing::for_each_flipped_bit(kSigningInput, [&](std::string_view mutant, std::size_t bit) {
     ASSERT_EQ(key.verify(GetParam(), mutant, signature), Verification::invalid) << "bit " << bit;
   });
 }
 
 TEST_P(KeyOfEveryAlgorithm, B11_RefusesEveryCutAndEveryLengthening) {
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
   const VerificationKey& key = verifier(GetParam());
   testing::for_each_cut(signature, [&](std::string_view cut) {
-    ASSERT_EQ(key.verify(GetParam(), kInput, cut), Verification::invalid) << cut.size() << " bytes";
+    ASSERT_EQ(key.verify(GetParam(), kSigningInput, cut), Verification::invalid) << cut.size() << " bytes";
   });
   for (const std::string& longer : {signature + '\0', '\0' + signature, signature + signature, signature + "x"}) {
-    EXPECT_EQ(key.verify(GetParam(), kInput, longer), Verification::invalid) << longer.size() << " bytes";
+    EXPECT_EQ(key.verify(GetParam(), kSigningInput, longer), Verification::invalid) << longer.size() << " bytes";
   }
 }
 
 TEST_P(KeyOfEveryAlgorithm, B13_RefusesASignatureOf16KiB) {
-  EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kInput, std::string(16 * 1024, '\x41')), Verification::invalid);
-  EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kInput, std::string(16 * 1024, '\0')), Verification::invalid);
+  EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kSigningInput, std::string(16 * 1024, '\x41')), Verification::invalid);
+  EXPECT_EQ(verifier(GetParam()).verify(GetParam(), kSigningInput, std::string(16 * 1024, '\0')), Verification::invalid);
 }
 
 // Also what keeps CVE-2026-44699 out: a key of one kind never becomes the key of another algorithm.
 TEST_P(KeyOfEveryAlgorithm, D03_D04_RefusesEveryAlgorithmThatIsNotTheKeys) {
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
   const VerificationKey& key = verifier(GetParam());
   for (const Algorithm other : testing::all_algorithms()) {
     EXPECT_EQ(key.fits(other), other == GetParam()) << name(other);
-    EXPECT_EQ(key.verify(other, kInput, signature), other == GetParam() ? Verification::valid : Verification::invalid) << name(other);
+    EXPECT_EQ(key.verify(other, kSigningInput, signature), other == GetParam() ? Verification::valid : Verification::invalid) << name(other);
   }
 }
 
 TEST_P(KeyOfEveryAlgorithm, R06_LeavesOpenSslsErrorQueueEmpty) {
   const VerificationKey& key = verifier(GetParam());
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
   for (const std::string& bad :
        {std::string(), std::string("x"), std::string(signature.size(), '\xff'), std::string(signature.size(), '\0')}) {
-    EXPECT_EQ(key.verify(GetParam(), kInput, bad), Verification::invalid);
+    EXPECT_EQ(key.verify(GetParam(), kSigningInput, bad), Verification::invalid);
     EXPECT_EQ(ERR_peek_error(), 0U);
   }
 }
 
 TEST_P(KeyOfEveryAlgorithm, VerifiesOnSeveralThreadsAtOnce) {
-  const std::string signature = need(test_key(GetParam()).signing.sign(kInput));
+  const std::string signature = need(test_key(GetParam()).signing.sign(kSigningInput));
   const VerificationKey& key = verifier(GetParam());
   std::array<int, 3> valid{};
   std::vector<std::thread> threads;
   for (int& count : valid) {
     threads.emplace_back([&] {
-      for (int i = 0; i < 20; ++i) count += key.verify(GetParam(), kInput, signature) == Verification::valid ? 1 : 0;
+      for (int i = 0; i < 20; ++i) count += key.verify(GetParam(), kSigningInput, signature) == Verification::valid ? 1 : 0;
     });
   }
   for (std::thread& thread : threads) thread.join();

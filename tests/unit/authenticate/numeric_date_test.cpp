@@ -5,7 +5,7 @@
 namespace sallyport::authenticate {
 namespace {
 
-Instant read(std::string_view text, Rounding rounding = Rounding::down) {
+Instant read_date(std::string_view text, Rounding rounding = Rounding::down) {
   const Result<Json> value = Json::parse(text);
   EXPECT_TRUE(value) << text;
   const std::optional<Instant> instant = numeric_date(*value, rounding);
@@ -14,45 +14,45 @@ Instant read(std::string_view text, Rounding rounding = Rounding::down) {
 }
 
 TEST(NumericDate, ReadsIntegersExactly) {
-  EXPECT_EQ(read("0"), (Instant{0, 0}));
-  EXPECT_EQ(read("1700000000"), (Instant{1'700'000'000, 0}));
-  EXPECT_EQ(read("-5"), (Instant{-5, 0}));
-  EXPECT_EQ(read("1700000000", Rounding::up), (Instant{1'700'000'000, 0}));
+  EXPECT_EQ(read_date("0"), (Instant{0, 0}));
+  EXPECT_EQ(read_date("1700000000"), (Instant{1'700'000'000, 0}));
+  EXPECT_EQ(read_date("-5"), (Instant{-5, 0}));
+  EXPECT_EQ(read_date("1700000000", Rounding::up), (Instant{1'700'000'000, 0}));
 }
 
 TEST(NumericDate, C04_ReadsFractionsAndExponentsWithoutRoundingTheOtherWay) {
-  EXPECT_EQ(read("1.5"), (Instant{1, 500'000'000}));
-  EXPECT_EQ(read("1.5", Rounding::up), (Instant{1, 500'000'000}));
-  EXPECT_EQ(read("17e8"), (Instant{1'700'000'000, 0}));
-  EXPECT_EQ(read("1E+10"), (Instant{10'000'000'000, 0}));
+  EXPECT_EQ(read_date("1.5"), (Instant{1, 500'000'000}));
+  EXPECT_EQ(read_date("1.5", Rounding::up), (Instant{1, 500'000'000}));
+  EXPECT_EQ(read_date("17e8"), (Instant{1'700'000'000, 0}));
+  EXPECT_EQ(read_date("1E+10"), (Instant{10'000'000'000, 0}));
   // 0.1 as a double lies a little above a tenth.
-  EXPECT_EQ(read("0.1"), (Instant{0, 100'000'000}));
-  EXPECT_EQ(read("0.1", Rounding::up), (Instant{0, 100'000'001}));
+  EXPECT_EQ(read_date("0.1"), (Instant{0, 100'000'000}));
+  EXPECT_EQ(read_date("0.1", Rounding::up), (Instant{0, 100'000'001}));
   // 0.3 lies a little below three tenths.
-  EXPECT_EQ(read("0.3"), (Instant{0, 299'999'999}));
-  EXPECT_EQ(read("0.3", Rounding::up), (Instant{0, 300'000'000}));
-  EXPECT_EQ(read("1e-300"), (Instant{0, 0}));
-  EXPECT_EQ(read("1e-300", Rounding::up), (Instant{0, 1}));
+  EXPECT_EQ(read_date("0.3"), (Instant{0, 299'999'999}));
+  EXPECT_EQ(read_date("0.3", Rounding::up), (Instant{0, 300'000'000}));
+  EXPECT_EQ(read_date("1e-300"), (Instant{0, 0}));
+  EXPECT_EQ(read_date("1e-300", Rounding::up), (Instant{0, 1}));
 }
 
 TEST(NumericDate, RoundsNegativeFractionsDownward) {
-  EXPECT_EQ(read("-1.5"), (Instant{-2, 500'000'000}));
-  EXPECT_EQ(read("-1e-300"), (Instant{-1, 999'999'999}));
-  EXPECT_EQ(read("-1e-300", Rounding::up), (Instant{0, 0}));
-  EXPECT_EQ(read("-0.0"), (Instant{0, 0}));
+  EXPECT_EQ(read_date("-1.5"), (Instant{-2, 500'000'000}));
+  EXPECT_EQ(read_date("-1e-300"), (Instant{-1, 999'999'999}));
+  EXPECT_EQ(read_date("-1e-300", Rounding::up), (Instant{0, 0}));
+  EXPECT_EQ(read_date("-0.0"), (Instant{0, 0}));
 }
 
 TEST(NumericDate, ReadsTheLastDoubleBelowASecond) {
-  EXPECT_EQ(read("0.99999999999999989"), (Instant{0, 999'999'999}));
-  EXPECT_EQ(read("0.99999999999999989", Rounding::up), (Instant{1, 0}));
+  EXPECT_EQ(read_date("0.99999999999999989"), (Instant{0, 999'999'999}));
+  EXPECT_EQ(read_date("0.99999999999999989", Rounding::up), (Instant{1, 0}));
 }
 
 TEST(NumericDate, C05_ClampsWhatNoClockWillShow) {
   constexpr std::int64_t kFar = 1'000'000'000'000'000;
   for (const char* text : {"1e308", "9223372036854775807", "9223372036854775808", "18446744073709551615", "1e15"}) {
-    EXPECT_EQ(read(text), (Instant{kFar, 0})) << text;
+    EXPECT_EQ(read_date(text), (Instant{kFar, 0})) << text;
   }
-  for (const char* text : {"-1e308", "-9223372036854775808", "-1e15"}) EXPECT_EQ(read(text), (Instant{-kFar, 0})) << text;
+  for (const char* text : {"-1e308", "-9223372036854775808", "-1e15"}) EXPECT_EQ(read_date(text), (Instant{-kFar, 0})) << text;
 }
 
 TEST(NumericDate, C02_IsANumberOrNothing) {

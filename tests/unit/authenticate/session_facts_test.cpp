@@ -18,16 +18,16 @@ using testing::need;
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-using Reading = std::variant<IdentityFacts, Refused>;
+using Facts = std::variant<IdentityFacts, Refused>;
 
-std::string word_of(const Reading& reading) {
+std::string facts_word(const Facts& reading) {
   if (const auto* refused = std::get_if<Refused>(&reading)) return std::string(name(refused->reason));
   return std::get<IdentityFacts>(reading).subject;
 }
 
 // Sessions of our own.
 
-store::Session session_of(std::string_view claims) {
+store::Session session_with(std::string_view claims) {
   return {.key = sha256("a"),
           .subject = "alice",
           .claims = need(Json::parse(claims)),
@@ -41,7 +41,7 @@ SessionSettings settings() {
   settings.issuer = "https://gateway.example";
   return settings;
 }
-IdentityFacts own_facts(std::string_view claims) { return std::get<IdentityFacts>(facts_of(session_of(claims), settings(), kNow)); }
+IdentityFacts own_facts(std::string_view claims) { return std::get<IdentityFacts>(facts_of(session_with(claims), settings(), kNow)); }
 
 TEST(SessionFacts, SayWhatTheSessionSays) {
   const IdentityFacts facts = own_facts(R"({"roles":["admin","user"],"scope":"orders:read orders:write","tenant":"acme"})");
@@ -87,22 +87,22 @@ TEST(SessionFacts, KnowWhenTheCallerWasAuthenticated) {
 }
 
 TEST(SessionFacts, AreNotMadeOfASessionWithoutSubjectClaimsOrTime) {
-  store::Session session = session_of("{}");
+  store::Session session = session_with("{}");
   session.subject = "";
-  EXPECT_EQ(word_of(facts_of(session, settings(), kNow)), "claim_missing");
-  EXPECT_EQ(word_of(facts_of(session_of("[]"), settings(), kNow)), "claim_invalid");
-  EXPECT_EQ(word_of(facts_of(session_of("null"), settings(), kNow)), "claim_invalid");
-  session = session_of("{}");
+  EXPECT_EQ(facts_word(facts_of(session, settings(), kNow)), "claim_missing");
+  EXPECT_EQ(facts_word(facts_of(session_with("[]"), settings(), kNow)), "claim_invalid");
+  EXPECT_EQ(facts_word(facts_of(session_with("null"), settings(), kNow)), "claim_invalid");
+  session = session_with("{}");
   session.idle_left = 0ms;
-  EXPECT_EQ(word_of(facts_of(session, settings(), kNow)), "expired");
-  session = session_of("{}");
+  EXPECT_EQ(facts_word(facts_of(session, settings(), kNow)), "expired");
+  session = session_with("{}");
   session.absolute_left = -1ms;
-  EXPECT_EQ(word_of(facts_of(session, settings(), kNow)), "expired");
-  EXPECT_EQ(word_of(facts_of(session_of("{}"), settings(), kNow)), "alice");
+  EXPECT_EQ(facts_word(facts_of(session, settings(), kNow)), "expired");
+  EXPECT_EQ(facts_word(facts_of(session_with("{}"), settings(), kNow)), "alice");
 }
 
 TEST(SessionFacts, SurviveALifeWithoutEnd) {
-  store::Session session = session_of("{}");
+  store::Session session = session_with("{}");
   session.absolute_left = std::chrono::milliseconds::max();
   const auto facts = facts_of(session, settings(), kNow);
   EXPECT_EQ(std::get<IdentityFacts>(facts).expires_at, kNow + kSessionLifeMax);
@@ -123,11 +123,11 @@ ForeignSessions foreign() {
 store::ForeignSession record(std::string_view json, std::optional<std::chrono::milliseconds> left = std::nullopt) {
   return {"id-1", need(Json::parse(json)), left};
 }
-Reading read(std::string_view json, std::optional<std::chrono::milliseconds> left = std::nullopt) {
+Facts read_facts(std::string_view json, std::optional<std::chrono::milliseconds> left = std::nullopt) {
   return facts_of(record(json, left), foreign(), kNow);
 }
 IdentityFacts foreign_facts(std::string_view json, std::optional<std::chrono::milliseconds> left = std::nullopt) {
-  return std::get<IdentityFacts>(read(json, left));
+  return std::get<IdentityFacts>(read_facts(json, left));
 }
 std::string with_expires(std::string_view json) {
   return R"({"cookie":{"originalMaxAge":60000,"httpOnly":true,"path":"/","expires":)"s.append(json) + R"(},"passport":{"user":"bob"}})";
@@ -177,7 +177,7 @@ TEST(ForeignFacts, TakeTimesWhereTheyAreMapped) {
 }
 
 TEST(ForeignFacts, WantASubject) {
-  const auto subject = [](std::string_view json) { return word_of(read(R"({"cookie":{},"passport":{"user":)"s.append(json) + "}}")); };
+  const auto subject = [](std::string_view json) { return facts_word(read_facts(R"({"cookie":{},"passport":{"user":)"s.append(json) + "}}")); };
   EXPECT_EQ(subject("\"bob\""), "bob");
   EXPECT_EQ(subject("42"), "42");
   EXPECT_EQ(subject("-1"), "-1");
@@ -189,15 +189,15 @@ TEST(ForeignFacts, WantASubject) {
   EXPECT_EQ(subject("[\"bob\"]"), "claim_invalid");
   EXPECT_EQ(subject("{\"id\":\"bob\"}"), "claim_invalid");
   EXPECT_EQ(subject("null"), "claim_missing");
-  EXPECT_EQ(word_of(read(R"({"cookie":{}})")), "claim_missing") << "nobody has signed in";
+  EXPECT_EQ(facts_word(read_facts(R"({"cookie":{}})")), "claim_missing") << "nobody has signed in";
 }
 
 TEST(ForeignFacts, G05_WantARecordOfExpressSession) {
-  for (const char* json : {"[]", "null", "7", "\"x\""}) EXPECT_EQ(word_of(read(json)), "malformed") << json;
+  for (const char* json : {"[]", "null", "7", "\"x\""}) EXPECT_EQ(facts_word(read_facts(json)), "malformed") << json;
   for (const char* cookie : {"null", "7", "\"x\"", "[]"}) {
-    EXPECT_EQ(word_of(read(R"({"passport":{"user":"bob"},"cookie":)"s + cookie + "}")), "claim_invalid") << cookie;
+    EXPECT_EQ(facts_word(read_facts(R"({"passport":{"user":"bob"},"cookie":)"s + cookie + "}")), "claim_invalid") << cookie;
   }
-  EXPECT_EQ(word_of(read(R"({"passport":{"user":"bob"}})")), "claim_invalid") << "no cookie at all";
+  EXPECT_EQ(facts_word(read_facts(R"({"passport":{"user":"bob"}})")), "claim_invalid") << "no cookie at all";
 }
 
 TEST(ForeignFacts, EndWithTheRecordTheCookieOrADay) {
@@ -213,13 +213,13 @@ TEST(ForeignFacts, EndWithTheRecordTheCookieOrADay) {
 }
 
 TEST(ForeignFacts, G07_AreRefusedFromTheVeryEnd) {
-  EXPECT_EQ(word_of(read(with_expires("\"2023-11-14T22:13:20.001Z\""))), "bob");
-  EXPECT_EQ(word_of(read(with_expires("\"2023-11-14T22:13:20.000Z\""))), "expired");
-  EXPECT_EQ(word_of(read(with_expires("\"2023-11-14T22:13:19.999Z\""))), "expired");
-  EXPECT_EQ(word_of(read(with_expires("\"0001-01-01T00:00:00.000Z\""))), "expired");
-  EXPECT_EQ(word_of(read(with_expires("null"), 1ms)), "bob");
-  EXPECT_EQ(word_of(read(with_expires("null"), 0ms)), "expired");
-  EXPECT_EQ(word_of(read(with_expires("null"), -1ms)), "expired");
+  EXPECT_EQ(facts_word(read_facts(with_expires("\"2023-11-14T22:13:20.001Z\""))), "bob");
+  EXPECT_EQ(facts_word(read_facts(with_expires("\"2023-11-14T22:13:20.000Z\""))), "expired");
+  EXPECT_EQ(facts_word(read_facts(with_expires("\"2023-11-14T22:13:19.999Z\""))), "expired");
+  EXPECT_EQ(facts_word(read_facts(with_expires("\"0001-01-01T00:00:00.000Z\""))), "expired");
+  EXPECT_EQ(facts_word(read_facts(with_expires("null"), 1ms)), "bob");
+  EXPECT_EQ(facts_word(read_facts(with_expires("null"), 0ms)), "expired");
+  EXPECT_EQ(facts_word(read_facts(with_expires("null"), -1ms)), "expired");
 }
 
 TEST(ForeignFacts, AreRefusedWhereTheEndCannotBeRead) {
@@ -253,9 +253,9 @@ TEST(ForeignFacts, AreRefusedWhereTheEndCannotBeRead) {
                               "\"2024-11-14t22:13:20.000z\"",
                               "\"2024-11-14T22:13:20,000Z\"",
                               "\"Thu, 14 Nov 2024 22:13:20 GMT\""}) {
-    EXPECT_EQ(word_of(read(with_expires(expires))), "claim_invalid") << expires;
+    EXPECT_EQ(facts_word(read_facts(with_expires(expires))), "claim_invalid") << expires;
   }
-  EXPECT_EQ(word_of(read(with_expires("\"2024-02-29T22:13:20.000Z\""))), "bob") << "a leap year";
+  EXPECT_EQ(facts_word(read_facts(with_expires("\"2024-02-29T22:13:20.000Z\""))), "bob") << "a leap year";
 }
 
 // Cookies of other applications.

@@ -13,7 +13,7 @@ using testing::IdentityBuilder;
 using testing::kNow;
 using namespace std::chrono_literals;
 
-constexpr std::size_t kPlenty = 1024 * 1024;
+constexpr std::size_t kRoomy = 1024 * 1024;
 
 IssuerPtr issuer() {
   static const IssuerPtr one = std::make_shared<Issuer>();
@@ -29,7 +29,7 @@ std::string token(int number) {
 }
 
 TEST(VerifiedTokenCache, FindsWhatWasInserted) {
-  VerifiedTokenCache cache(10, kPlenty);
+  VerifiedTokenCache cache(10, kRoomy);
   EXPECT_EQ(cache.find("a.b.c", kNow).identity, nullptr);
   const identity::IdentityPtr alice = identity_of("alice");
   cache.insert("a.b.c", issuer(), alice, kNow);
@@ -46,7 +46,7 @@ TEST(VerifiedTokenCache, FindsWhatWasInserted) {
 }
 
 TEST(VerifiedTokenCache, FindsNothingForATokenThatDiffersAnywhere) {
-  VerifiedTokenCache cache(10, kPlenty);
+  VerifiedTokenCache cache(10, kRoomy);
   const std::string good = token(1);
   cache.insert(good, issuer(), identity_of("alice"), kNow);
   for (std::size_t i = 0; i < good.size(); ++i) {
@@ -60,7 +60,7 @@ TEST(VerifiedTokenCache, FindsNothingForATokenThatDiffersAnywhere) {
 }
 
 TEST(VerifiedTokenCache, C27_NeverAnswersAtOrPastTheExpiry) {
-  VerifiedTokenCache cache(10, kPlenty);
+  VerifiedTokenCache cache(10, kRoomy);
   cache.insert("t", issuer(), identity_of("alice", kNow + 10s), kNow);
   EXPECT_NE(cache.find("t", kNow + 10s - 1ns).identity, nullptr);
   EXPECT_EQ(cache.find("t", kNow + 10s).identity, nullptr);
@@ -69,14 +69,14 @@ TEST(VerifiedTokenCache, C27_NeverAnswersAtOrPastTheExpiry) {
 
 // nbf and iat were judged by a clock that has been set back since.
 TEST(VerifiedTokenCache, C10_DoesNotAnswerBeforeTheMomentOfVerification) {
-  VerifiedTokenCache cache(10, kPlenty);
+  VerifiedTokenCache cache(10, kRoomy);
   cache.insert("t", issuer(), identity_of("alice"), kNow);
   EXPECT_NE(cache.find("t", kNow).identity, nullptr);
   EXPECT_EQ(cache.find("t", kNow - 1ns).identity, nullptr);
 }
 
 TEST(VerifiedTokenCache, C28_NeverMixesIdentities) {
-  VerifiedTokenCache cache(64, kPlenty);
+  VerifiedTokenCache cache(64, kRoomy);
   for (int round = 0; round < 100'000; ++round) {
     const int number = round % 50;
     VerifiedTokenCache::Hit hit = cache.find(token(number), kNow);
@@ -90,7 +90,7 @@ TEST(VerifiedTokenCache, C28_NeverMixesIdentities) {
 }
 
 TEST(VerifiedTokenCache, HoldsNoMoreThanItsEntries) {
-  VerifiedTokenCache cache(8, kPlenty);
+  VerifiedTokenCache cache(8, kRoomy);
   for (int i = 0; i < 8; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
   EXPECT_EQ(cache.entries(), 8U);
   for (int i = 8; i < 1000; ++i) {
@@ -98,11 +98,11 @@ TEST(VerifiedTokenCache, HoldsNoMoreThanItsEntries) {
     ASSERT_EQ(cache.entries(), 8U);
     ASSERT_NE(cache.find(token(i), kNow).identity, nullptr) << "the newest is there";
   }
-  EXPECT_LT(cache.bytes(), kPlenty);
+  EXPECT_LT(cache.bytes(), kRoomy);
 }
 
 TEST(VerifiedTokenCache, HoldsNoMoreThanItsBytes) {
-  VerifiedTokenCache one(10, kPlenty);
+  VerifiedTokenCache one(10, kRoomy);
   one.insert(token(100), issuer(), identity_of("s"), kNow);
   const std::size_t each = one.bytes();
   ASSERT_GT(each, 600U);
@@ -121,9 +121,9 @@ TEST(VerifiedTokenCache, HoldsNoMoreThanItsBytes) {
 }
 
 TEST(VerifiedTokenCache, CountsTheClaims) {
-  VerifiedTokenCache small(10, kPlenty);
+  VerifiedTokenCache small(10, kRoomy);
   small.insert("t", issuer(), IdentityBuilder().build(), kNow);
-  VerifiedTokenCache large(10, kPlenty);
+  VerifiedTokenCache large(10, kRoomy);
   std::string numbers = "1";
   for (int i = 0; i < 1000; ++i) numbers += ",1";
   large.insert("t", issuer(), IdentityBuilder().claims(R"({"x":[)" + numbers + "]}").build(), kNow);
@@ -132,7 +132,7 @@ TEST(VerifiedTokenCache, CountsTheClaims) {
 }
 
 TEST(VerifiedTokenCache, KeepsWhatIsAskedForWhenRoomIsNeeded) {
-  VerifiedTokenCache cache(4, kPlenty);
+  VerifiedTokenCache cache(4, kRoomy);
   cache.insert("hot", issuer(), identity_of("s"), kNow);
   for (int i = 0; i < 100; ++i) {
     ASSERT_NE(cache.find("hot", kNow).identity, nullptr) << i;
@@ -141,7 +141,7 @@ TEST(VerifiedTokenCache, KeepsWhatIsAskedForWhenRoomIsNeeded) {
 }
 
 TEST(VerifiedTokenCache, ReplacesAnEntryOfTheSameToken) {
-  VerifiedTokenCache cache(4, kPlenty);
+  VerifiedTokenCache cache(4, kRoomy);
   cache.insert("t", issuer(), identity_of("old"), kNow);
   const std::size_t bytes = cache.bytes();
   cache.insert("t", issuer(), identity_of("new"), kNow);
@@ -151,7 +151,7 @@ TEST(VerifiedTokenCache, ReplacesAnEntryOfTheSameToken) {
 }
 
 TEST(VerifiedTokenCache, OfNoEntriesKeepsNothing) {
-  VerifiedTokenCache cache(0, kPlenty);
+  VerifiedTokenCache cache(0, kRoomy);
   cache.insert("t", issuer(), identity_of("s"), kNow);
   EXPECT_EQ(cache.find("t", kNow).identity, nullptr);
 }
@@ -159,7 +159,7 @@ TEST(VerifiedTokenCache, OfNoEntriesKeepsNothing) {
 TEST(VerifiedTokenCache, HoldsTheIssuerAsLongAsTheEntry) {
   auto mortal = std::make_shared<Issuer>();
   const std::weak_ptr<Issuer> watch = mortal;
-  VerifiedTokenCache cache(4, kPlenty);
+  VerifiedTokenCache cache(4, kRoomy);
   cache.insert("t", mortal, identity_of("s", kNow + 1s), kNow);
   mortal.reset();
   EXPECT_FALSE(watch.expired());
@@ -168,7 +168,7 @@ TEST(VerifiedTokenCache, HoldsTheIssuerAsLongAsTheEntry) {
 }
 
 TEST(VerifiedTokenCache, NeverAllocatesToFind) {
-  VerifiedTokenCache cache(64, kPlenty);
+  VerifiedTokenCache cache(64, kRoomy);
   for (int i = 0; i < 64; ++i) cache.insert(token(i), issuer(), identity_of("s", kNow + std::chrono::seconds(i)), kNow);
   std::vector<std::string> tokens;
   for (int i = 0; i < 70; ++i) tokens.push_back(token(i));

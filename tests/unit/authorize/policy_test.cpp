@@ -16,24 +16,24 @@ using namespace std::chrono_literals;
 using namespace testing;
 using sallyport::testing::IdentityBuilder;
 
-constexpr WallTime kNow{std::chrono::seconds(1'700'000'000)};
+constexpr WallTime kMoment{std::chrono::seconds(1'700'000'000)};
 
 class Policy : public ::testing::Test {
  protected:
   bool met(const Requirement& requirement) {
     const identity::IdentityPtr identity = identity_.build();
-    return satisfies(requirement, Subject{*identity, parameters_, address_, kNow});
+    return satisfies(requirement, Subject{*identity, parameters_, address_, kMoment});
   }
   std::vector<std::string> explained(const Requirement& requirement) {
     const identity::IdentityPtr identity = identity_.build();
     std::vector<std::string> lines;
-    const bool with = satisfies(requirement, Subject{*identity, parameters_, address_, kNow}, &lines);
+    const bool with = satisfies(requirement, Subject{*identity, parameters_, address_, kMoment}, &lines);
     EXPECT_EQ(with, met(requirement)) << "explaining must not change the answer";
     return lines;
   }
   std::vector<std::string> satisfying(const Requirement& requirement) {
     const identity::IdentityPtr identity = identity_.build();
-    return satisfying_scopes(requirement, Subject{*identity, parameters_, address_, kNow});
+    return satisfying_scopes(requirement, Subject{*identity, parameters_, address_, kMoment});
   }
 
   IdentityBuilder identity_;
@@ -132,10 +132,10 @@ TEST_F(Policy, MaxAuthAgeNeedsATimeThatIsNeitherOldNorInTheFuture) {
     bool met;
   };
   for (const Row row : {Row{0s, true}, Row{300s, true}, Row{301s, false}, Row{-60s, true}, Row{-61s, false}, Row{1'700'000'000s, false}}) {
-    identity_.authenticated_at(kNow - row.before_now);
+    identity_.authenticated_at(kMoment - row.before_now);
     EXPECT_EQ(met(requirement), row.met) << row.before_now.count();
   }
-  identity_.authenticated_at(kNow - 10s);
+  identity_.authenticated_at(kMoment - 10s);
   EXPECT_TRUE(met(max_auth_age(std::chrono::seconds::max())));
 }
 

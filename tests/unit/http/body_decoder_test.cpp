@@ -141,7 +141,7 @@ struct Case {
 };
 void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
 
-class ChunkedBody : public testing::TestWithParam<Case> {};
+class ChunkedBody : public ::testing::TestWithParam<Case> {};
 TEST_P(ChunkedBody, K09_K10_K11_K12_K13_K25_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict_of(GetParam().text)); }
 
 // A chunk of one byte with this size line.
@@ -150,7 +150,7 @@ std::string trailed(std::string_view lines) { return "1\r\nx\r\n0\r\n" + std::st
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ChunkedBody,
-    testing::Values(
+    ::testing::Values(
         Case{"K10_Twin", sized("1"), "end"}, Case{"K10_Prefix", sized("0x1"), "malformed"},
         Case{"K10_SpaceFirst", sized(" 1"), "malformed"}, Case{"K10_SpaceLast", sized("1 "), "malformed"},
         Case{"K10_TabLast", sized("1\t"), "malformed"}, Case{"K10_Plus", sized("+1"), "malformed"},

@@ -7,7 +7,7 @@
 namespace sallyport::http {
 namespace {
 
-struct ClientAddressTest : testing::Test {
+struct ClientAddressTest : ::testing::Test {
   TrustedProxies trusted{{Network::parse("10.0.0.0/8").value(), Network::parse("2001:db8:ffff::/48").value()}};
   Peer peer{.address = "10.0.0.1", .trusted_proxies = &trusted};
   RequestHead head;

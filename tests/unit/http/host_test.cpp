@@ -23,13 +23,13 @@ struct HostCase {
 };
 void PrintTo(const HostCase& row, std::ostream* out) { *out << row.name; }
 
-class ParseHost : public testing::TestWithParam<HostCase> {};
+class ParseHost : public ::testing::TestWithParam<HostCase> {};
 
 TEST_P(ParseHost, I14_ReadsOrRefuses) { EXPECT_EQ(GetParam().expected, name_of(GetParam().value)) << GetParam().value; }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ParseHost,
-    testing::Values(
+    ::testing::Values(
         HostCase{"Name", "api.example.com", "api.example.com"}, HostCase{"UpperCase", "API.Example.COM", "api.example.com"},
         HostCase{"TrailingDot", "api.example.com.", "api.example.com"}, HostCase{"TrailingDotAndPort", "a.:80", "a"},
         HostCase{"Port", "a:8443", "a"}, HostCase{"PortMax", "a:65535", "a"}, HostCase{"PortTooLarge", "a:65536", "refused"},

@@ -101,68 +101,68 @@ TEST(RequestParser, SaysWhatItUnderstoodOfARefusedHead) {
 
 // --- The request line -------------------------------------------------------------------------------------------------
 
-struct Case {
+struct RequestLineCase {
   const char* name;
   std::string text;
   std::string_view expected;
 };
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const RequestLineCase& row, std::ostream* out) { *out << row.name; }
 
-class RequestLine : public testing::TestWithParam<Case> {};
+class RequestLine : public ::testing::TestWithParam<RequestLineCase> {};
 TEST_P(RequestLine, J01_J08_J12_J15_J17_J19_K09_K20_K21_K22_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict(GetParam().text)); }
 
 std::string line(std::string_view request_line) { return with_fields("", request_line); }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, RequestLine,
-    testing::Values(
-        Case{"Twin", line("GET / HTTP/1.1"), "ok"}, Case{"K22_TwoSpacesBeforeTheTarget", line("GET  / HTTP/1.1"), "malformed"},
-        Case{"K22_TwoSpacesBeforeTheVersion", line("GET /  HTTP/1.1"), "malformed"},
-        Case{"K22_TabBeforeTheTarget", line("GET\t/ HTTP/1.1"), "malformed"},
-        Case{"K22_TabBeforeTheVersion", line("GET /\tHTTP/1.1"), "malformed"}, Case{"K22_NoTarget", line("GET HTTP/1.1"), "malformed"},
-        Case{"K22_EmptyTarget", line("GET  HTTP/1.1"), "malformed"}, Case{"K22_TrailingSpace", line("GET / HTTP/1.1 "), "malformed"},
-        Case{"K22_TrailingTab", line("GET / HTTP/1.1\t"), "malformed"},
-        Case{"K22_SpaceInTheTarget", line("GET /a b HTTP/1.1"), "malformed"},
-        Case{"K22_LeadingSpace", line(" GET / HTTP/1.1"), "malformed"},
-        Case{"K22_OneLeadingEmptyLineIsSkipped", "\r\n" + line("GET / HTTP/1.1"), "ok"},
-        Case{"K22_TwoLeadingEmptyLines", "\r\n\r\n" + line("GET / HTTP/1.1"), "malformed"},
-        Case{"K22_LeadingLineFeed", "\n" + line("GET / HTTP/1.1"), "malformed"},
-        Case{"K22_LeadingReturn", "\r" + line("GET / HTTP/1.1"), "malformed"},
-        Case{"K22_LongMethod", line(std::string(65, 'A') + " / HTTP/1.1"), "malformed"},
-        Case{"K22_LongestMethod", line(std::string(64, 'A') + " / HTTP/1.1"), "ok"},
-        Case{"K22_EndlessMethod", std::string(70000, 'A'), "malformed"},
-        Case{"K22_TextBehindTheVersion", line("GET / HTTP/1.1x"), "malformed"}, Case{"K21_Http09", "GET /\r\n\r\n", "malformed"},
-        Case{"K21_Http09AtOnce", "GET /\r\n", "malformed"}, Case{"K21_Http09Named", line("GET / HTTP/0.9"), "version_unsupported"},
-        Case{"K21_Http12", line("GET / HTTP/1.2"), "version_unsupported"},
-        Case{"K21_Http20", line("GET / HTTP/2.0"), "version_unsupported"},
-        Case{"K21_Http30AtOnce", "GET / HTTP/3.0\r\n", "version_unsupported"},
-        Case{"K21_Http2Preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "version_unsupported"},
-        Case{"K21_Http11", line("GET / HTTP/1.1"), "ok"}, Case{"K21_Http10", line("GET / HTTP/1.0"), "ok"},
-        Case{"K21_LowerCaseVersion", line("GET / http/1.1"), "malformed"}, Case{"K21_TwoDigits", line("GET / HTTP/1.10"), "malformed"},
-        Case{"K21_TwoDigitsFirst", line("GET / HTTP/11.1"), "malformed"}, Case{"K21_NoMinor", line("GET / HTTP/1"), "malformed"},
-        Case{"K21_OtherProtocol", line("GET / HTTQ/1.1"), "malformed"}, Case{"K21_TlsRecord", "\x16\x03\x01\x02"s, "malformed"},
-        Case{"K20_Connect", line("CONNECT a.example:443 HTTP/1.1"), "method_refused"},
-        Case{"K20_ConnectWithAPath", line("CONNECT /a HTTP/1.1"), "method_refused"},
-        Case{"J19_Trace", line("TRACE / HTTP/1.1"), "method_refused"}, Case{"J19_LowerCaseIsAnotherToken", line("get / HTTP/1.1"), "ok"},
-        Case{"J19_OtherToken", line("PROPFIND / HTTP/1.1"), "ok"}, Case{"J19_NulInTheMethod", line("GET\0 / HTTP/1.1"s), "malformed"},
-        Case{"J19_SpaceInTheMethod", line("G ET / HTTP/1.1"), "malformed"}, Case{"J19_NoToken", line("G{T / HTTP/1.1"), "malformed"},
-        Case{"J19_NoMethod", line(" / HTTP/1.1"), "malformed"}, Case{"J19_RawByteInTheMethod", line("G\xC3T / HTTP/1.1"), "malformed"},
-        Case{"J15_AsteriskOnGet", line("GET * HTTP/1.1"), "bad_target"}, Case{"J15_AsteriskOnOptions", line("OPTIONS * HTTP/1.1"), "ok"},
-        Case{"J15_NoSlash", line("GET admin HTTP/1.1"), "bad_target"}, Case{"J15_AuthorityForm", line("GET a:80 HTTP/1.1"), "bad_target"},
-        Case{"J01_DotDot", line("GET /public/../admin HTTP/1.1"), "bad_target"},
-        Case{"J12_Fragment", line("GET /admin#/public HTTP/1.1"), "bad_target"},
-        Case{"J17_RawUtf8",
+    ::testing::Values(
+        RequestLineCase{"Twin", line("GET / HTTP/1.1"), "ok"}, RequestLineCase{"K22_TwoSpacesBeforeTheTarget", line("GET  / HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_TwoSpacesBeforeTheVersion", line("GET /  HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_TabBeforeTheTarget", line("GET\t/ HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_TabBeforeTheVersion", line("GET /\tHTTP/1.1"), "malformed"}, RequestLineCase{"K22_NoTarget", line("GET HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_EmptyTarget", line("GET  HTTP/1.1"), "malformed"}, RequestLineCase{"K22_TrailingSpace", line("GET / HTTP/1.1 "), "malformed"},
+        RequestLineCase{"K22_TrailingTab", line("GET / HTTP/1.1\t"), "malformed"},
+        RequestLineCase{"K22_SpaceInTheTarget", line("GET /a b HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_LeadingSpace", line(" GET / HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_OneLeadingEmptyLineIsSkipped", "\r\n" + line("GET / HTTP/1.1"), "ok"},
+        RequestLineCase{"K22_TwoLeadingEmptyLines", "\r\n\r\n" + line("GET / HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_LeadingLineFeed", "\n" + line("GET / HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_LeadingReturn", "\r" + line("GET / HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_LongMethod", line(std::string(65, 'A') + " / HTTP/1.1"), "malformed"},
+        RequestLineCase{"K22_LongestMethod", line(std::string(64, 'A') + " / HTTP/1.1"), "ok"},
+        RequestLineCase{"K22_EndlessMethod", std::string(70000, 'A'), "malformed"},
+        RequestLineCase{"K22_TextBehindTheVersion", line("GET / HTTP/1.1x"), "malformed"}, RequestLineCase{"K21_Http09", "GET /\r\n\r\n", "malformed"},
+        RequestLineCase{"K21_Http09AtOnce", "GET /\r\n", "malformed"}, RequestLineCase{"K21_Http09Named", line("GET / HTTP/0.9"), "version_unsupported"},
+        RequestLineCase{"K21_Http12", line("GET / HTTP/1.2"), "version_unsupported"},
+        RequestLineCase{"K21_Http20", line("GET / HTTP/2.0"), "version_unsupported"},
+        RequestLineCase{"K21_Http30AtOnce", "GET / HTTP/3.0\r\n", "version_unsupported"},
+        RequestLineCase{"K21_Http2Preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "version_unsupported"},
+        RequestLineCase{"K21_Http11", line("GET / HTTP/1.1"), "ok"}, RequestLineCase{"K21_Http10", line("GET / HTTP/1.0"), "ok"},
+        RequestLineCase{"K21_LowerCaseVersion", line("GET / http/1.1"), "malformed"}, RequestLineCase{"K21_TwoDigits", line("GET / HTTP/1.10"), "malformed"},
+        RequestLineCase{"K21_TwoDigitsFirst", line("GET / HTTP/11.1"), "malformed"}, RequestLineCase{"K21_NoMinor", line("GET / HTTP/1"), "malformed"},
+        RequestLineCase{"K21_OtherProtocol", line("GET / HTTQ/1.1"), "malformed"}, RequestLineCase{"K21_TlsRecord", "\x16\x03\x01\x02"s, "malformed"},
+        RequestLineCase{"K20_Connect", line("CONNECT a.example:443 HTTP/1.1"), "method_refused"},
+        RequestLineCase{"K20_ConnectWithAPath", line("CONNECT /a HTTP/1.1"), "method_refused"},
+        RequestLineCase{"J19_Trace", line("TRACE / HTTP/1.1"), "method_refused"}, RequestLineCase{"J19_LowerCaseIsAnotherToken", line("get / HTTP/1.1"), "ok"},
+        RequestLineCase{"J19_OtherToken", line("PROPFIND / HTTP/1.1"), "ok"}, RequestLineCase{"J19_NulInTheMethod", line("GET\0 / HTTP/1.1"s), "malformed"},
+        RequestLineCase{"J19_SpaceInTheMethod", line("G ET / HTTP/1.1"), "malformed"}, RequestLineCase{"J19_NoToken", line("G{T / HTTP/1.1"), "malformed"},
+        RequestLineCase{"J19_NoMethod", line(" / HTTP/1.1"), "malformed"}, RequestLineCase{"J19_RawByteInTheMethod", line("G\xC3T / HTTP/1.1"), "malformed"},
+        RequestLineCase{"J15_AsteriskOnGet", line("GET * HTTP/1.1"), "bad_target"}, RequestLineCase{"J15_AsteriskOnOptions", line("OPTIONS * HTTP/1.1"), "ok"},
+        RequestLineCase{"J15_NoSlash", line("GET admin HTTP/1.1"), "bad_target"}, RequestLineCase{"J15_AuthorityForm", line("GET a:80 HTTP/1.1"), "bad_target"},
+        RequestLineCase{"J01_DotDot", line("GET /public/../admin HTTP/1.1"), "bad_target"},
+        RequestLineCase{"J12_Fragment", line("GET /admin#/public HTTP/1.1"), "bad_target"},
+        RequestLineCase{"J17_RawUtf8",
              line("GET /\xEF\xBD\x81"
                   "dmin HTTP/1.1"),
              "bad_target"},
-        Case{"J08_RawControlByte", line("GET /a\x01 HTTP/1.1"), "malformed"},
-        Case{"J08_RawDelete", line("GET /a\x7f HTTP/1.1"), "malformed"},
-        Case{"K09_BareLineFeed", "GET / HTTP/1.1\nHost: a\r\n\r\n", "malformed"},
-        Case{"K09_BareLineFeedAtOnce", "GET / HTTP/1.1\n", "malformed"},
-        Case{"K09_BareReturn", "GET / HTTP/1.1\rHost: a\r\n\r\n", "malformed"},
-        Case{"K09_TwoReturns", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", "malformed"},
-        Case{"Incomplete", "GET / HTTP/1.1\r\nHost: a.exam", "incomplete"}, Case{"Nothing", "", "incomplete"},
-        Case{"OnlyAnEmptyLine", "\r\n", "incomplete"}),
+        RequestLineCase{"J08_RawControlByte", line("GET /a\x01 HTTP/1.1"), "malformed"},
+        RequestLineCase{"J08_RawDelete", line("GET /a\x7f HTTP/1.1"), "malformed"},
+        RequestLineCase{"K09_BareLineFeed", "GET / HTTP/1.1\nHost: a\r\n\r\n", "malformed"},
+        RequestLineCase{"K09_BareLineFeedAtOnce", "GET / HTTP/1.1\n", "malformed"},
+        RequestLineCase{"K09_BareReturn", "GET / HTTP/1.1\rHost: a\r\n\r\n", "malformed"},
+        RequestLineCase{"K09_TwoReturns", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", "malformed"},
+        RequestLineCase{"Incomplete", "GET / HTTP/1.1\r\nHost: a.exam", "incomplete"}, RequestLineCase{"Nothing", "", "incomplete"},
+        RequestLineCase{"OnlyAnEmptyLine", "\r\n", "incomplete"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(RequestParser, J19_KeepsAnotherMethodAsItCame) {
@@ -207,21 +207,21 @@ TEST(RequestParser, J15_RefusesAnAbsoluteFormWithoutAuthority) {
   EXPECT_EQ("bad_target", verdict(with_target("ftp://a.example/admin")));
 }
 
-class HostField : public testing::TestWithParam<Case> {};
+class HostField : public ::testing::TestWithParam<RequestLineCase> {};
 TEST_P(HostField, I14_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict(GetParam().text)); }
 
 INSTANTIATE_TEST_SUITE_P(Table, HostField,
-                         testing::Values(Case{"Twin", with_host("a.example"), "ok"}, Case{"Missing", "GET / HTTP/1.1\r\n\r\n", "bad_host"},
-                                         Case{"MissingOn10", "GET / HTTP/1.0\r\n\r\n", "bad_host"},
-                                         Case{"PresentOn10", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "ok"},
-                                         Case{"Twice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "bad_host"},
-                                         Case{"TwiceInOtherCase", "GET / HTTP/1.1\r\nHost: a\r\nhOST: b\r\n\r\n", "bad_host"},
-                                         Case{"Empty", with_host(""), "bad_host"}, Case{"List", with_host("a,b"), "bad_host"},
-                                         Case{"UserInfo", with_host("user@a"), "bad_host"}, Case{"Path", with_host("a/b"), "bad_host"},
-                                         Case{"Port", with_host("a:99999"), "bad_host"}, Case{"Bracket", with_host("[::1"), "bad_host"},
-                                         Case{"TrailingDot", with_host("a.example."), "ok"},
-                                         Case{"UpperCase", with_host("A.EXAMPLE"), "ok"},
-                                         Case{"Long", with_host(std::string(300, 'a')), "bad_host"}),
+                         ::testing::Values(RequestLineCase{"Twin", with_host("a.example"), "ok"}, RequestLineCase{"Missing", "GET / HTTP/1.1\r\n\r\n", "bad_host"},
+                                         RequestLineCase{"MissingOn10", "GET / HTTP/1.0\r\n\r\n", "bad_host"},
+                                         RequestLineCase{"PresentOn10", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "ok"},
+                                         RequestLineCase{"Twice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "bad_host"},
+                                         RequestLineCase{"TwiceInOtherCase", "GET / HTTP/1.1\r\nHost: a\r\nhOST: b\r\n\r\n", "bad_host"},
+                                         RequestLineCase{"Empty", with_host(""), "bad_host"}, RequestLineCase{"List", with_host("a,b"), "bad_host"},
+                                         RequestLineCase{"UserInfo", with_host("user@a"), "bad_host"}, RequestLineCase{"Path", with_host("a/b"), "bad_host"},
+                                         RequestLineCase{"Port", with_host("a:99999"), "bad_host"}, RequestLineCase{"Bracket", with_host("[::1"), "bad_host"},
+                                         RequestLineCase{"TrailingDot", with_host("a.example."), "ok"},
+                                         RequestLineCase{"UpperCase", with_host("A.EXAMPLE"), "ok"},
+                                         RequestLineCase{"Long", with_host(std::string(300, 'a')), "bad_host"}),
                          [](const auto& row) { return std::string(row.param.name); });
 
 // --- Fields --------------------------------------------------------------------------------------------------------------
@@ -251,39 +251,39 @@ TEST(RequestParser, I13_TakesTextInAValueAndNoControlByte) {
   }
 }
 
-class FieldLine : public testing::TestWithParam<Case> {};
+class FieldLine : public ::testing::TestWithParam<RequestLineCase> {};
 TEST_P(FieldLine, I06_I07_K08_K09_K24_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict(GetParam().text)); }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, FieldLine,
-    testing::Values(Case{"I07_FoldWithSpace", with_fields("X: a\r\n b\r\n"), "malformed"},
-                    Case{"I07_FoldWithTab", with_fields("X: a\r\n\tb\r\n"), "malformed"},
-                    Case{"I07_FoldOfNothing", with_fields("X:\r\n \r\n"), "malformed"},
-                    Case{"I07_FoldInHost", "GET / HTTP/1.1\r\nHost: a\r\n .b\r\n\r\n", "malformed"},
-                    Case{"I07_FoldAtOnce", "GET / HTTP/1.1\r\nHost: a\r\n ", "malformed"},
-                    Case{"I07_Twin", with_fields("X: a b\r\n"), "ok"},
-                    Case{"K08_FoldedContentLength", with_fields("Content-Length:\r\n 5\r\n"), "malformed"},
-                    Case{"K08_FoldedTransferEncoding", with_fields("Transfer-Encoding:\r\n\tchunked\r\n"), "malformed"},
-                    Case{"K24_NoColon", with_fields("abc\r\n"), "malformed"}, Case{"K24_ColonFirst", with_fields(": x\r\n"), "malformed"},
-                    Case{"K24_SpaceBeforeTheFirstField", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", "malformed"},
-                    Case{"K24_NulName", with_fields("\0: x\r\n"s), "malformed"},
-                    Case{"K24_SpaceBeforeTheColon", with_fields("X : a\r\n"), "malformed"},
-                    Case{"K24_TabBeforeTheColon", with_fields("X\t: a\r\n"), "malformed"}, Case{"K24_Twin", with_fields("X: x\r\n"), "ok"},
-                    Case{"K24_EmptyLineOfSpace", with_fields(" \r\n"), "malformed"},
-                    Case{"K09_BareLineFeed", with_fields("X: a\nY: b\r\n"), "malformed"},
-                    Case{"K09_BareLineFeedBeforeTheEnd", "GET / HTTP/1.1\r\nHost: a\r\n\n", "malformed"},
-                    Case{"K09_TwoLineFeeds", "GET / HTTP/1.1\r\nHost: a\n\n", "malformed"},
-                    Case{"K09_BareReturn", with_fields("X: a\rY: b\r\n"), "malformed"},
-                    Case{"K09_ReturnBeforeCrLf", with_fields("X: a\r\r\n"), "malformed"},
-                    Case{"K09_ReturnAtTheEnd", "GET / HTTP/1.1\r\nHost: a\r\n\rX", "malformed"},
-                    Case{"I06_NoTokenInConnection", with_fields("Connection: keep-alive, ,, @\r\n"), "malformed"},
-                    Case{"I06_EmptyMember", with_fields("Connection: keep-alive, , close\r\n"), "malformed"},
-                    Case{"I06_TrailingComma", with_fields("Connection: keep-alive,\r\n"), "malformed"},
-                    Case{"I06_MemberWithASpace", with_fields("Connection: keep alive\r\n"), "malformed"},
-                    Case{"I06_MemberWithAParameter", with_fields("Connection: close;a=b\r\n"), "malformed"},
-                    Case{"I06_Twin", with_fields("Connection: keep-alive, X-A ,\tclose\r\n"), "ok"},
-                    Case{"I06_EmptyConnection", with_fields("Connection:\r\n"), "ok"},
-                    Case{"TwoAuthorizationsAreNotJudgedHere", with_fields("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), "ok"}),
+    ::testing::Values(RequestLineCase{"I07_FoldWithSpace", with_fields("X: a\r\n b\r\n"), "malformed"},
+                    RequestLineCase{"I07_FoldWithTab", with_fields("X: a\r\n\tb\r\n"), "malformed"},
+                    RequestLineCase{"I07_FoldOfNothing", with_fields("X:\r\n \r\n"), "malformed"},
+                    RequestLineCase{"I07_FoldInHost", "GET / HTTP/1.1\r\nHost: a\r\n .b\r\n\r\n", "malformed"},
+                    RequestLineCase{"I07_FoldAtOnce", "GET / HTTP/1.1\r\nHost: a\r\n ", "malformed"},
+                    RequestLineCase{"I07_Twin", with_fields("X: a b\r\n"), "ok"},
+                    RequestLineCase{"K08_FoldedContentLength", with_fields("Content-Length:\r\n 5\r\n"), "malformed"},
+                    RequestLineCase{"K08_FoldedTransferEncoding", with_fields("Transfer-Encoding:\r\n\tchunked\r\n"), "malformed"},
+                    RequestLineCase{"K24_NoColon", with_fields("abc\r\n"), "malformed"}, RequestLineCase{"K24_ColonFirst", with_fields(": x\r\n"), "malformed"},
+                    RequestLineCase{"K24_SpaceBeforeTheFirstField", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", "malformed"},
+                    RequestLineCase{"K24_NulName", with_fields("\0: x\r\n"s), "malformed"},
+                    RequestLineCase{"K24_SpaceBeforeTheColon", with_fields("X : a\r\n"), "malformed"},
+                    RequestLineCase{"K24_TabBeforeTheColon", with_fields("X\t: a\r\n"), "malformed"}, RequestLineCase{"K24_Twin", with_fields("X: x\r\n"), "ok"},
+                    RequestLineCase{"K24_EmptyLineOfSpace", with_fields(" \r\n"), "malformed"},
+                    RequestLineCase{"K09_BareLineFeed", with_fields("X: a\nY: b\r\n"), "malformed"},
+                    RequestLineCase{"K09_BareLineFeedBeforeTheEnd", "GET / HTTP/1.1\r\nHost: a\r\n\n", "malformed"},
+                    RequestLineCase{"K09_TwoLineFeeds", "GET / HTTP/1.1\r\nHost: a\n\n", "malformed"},
+                    RequestLineCase{"K09_BareReturn", with_fields("X: a\rY: b\r\n"), "malformed"},
+                    RequestLineCase{"K09_ReturnBeforeCrLf", with_fields("X: a\r\r\n"), "malformed"},
+                    RequestLineCase{"K09_ReturnAtTheEnd", "GET / HTTP/1.1\r\nHost: a\r\n\rX", "malformed"},
+                    RequestLineCase{"I06_NoTokenInConnection", with_fields("Connection: keep-alive, ,, @\r\n"), "malformed"},
+                    RequestLineCase{"I06_EmptyMember", with_fields("Connection: keep-alive, , close\r\n"), "malformed"},
+                    RequestLineCase{"I06_TrailingComma", with_fields("Connection: keep-alive,\r\n"), "malformed"},
+                    RequestLineCase{"I06_MemberWithASpace", with_fields("Connection: keep alive\r\n"), "malformed"},
+                    RequestLineCase{"I06_MemberWithAParameter", with_fields("Connection: close;a=b\r\n"), "malformed"},
+                    RequestLineCase{"I06_Twin", with_fields("Connection: keep-alive, X-A ,\tclose\r\n"), "ok"},
+                    RequestLineCase{"I06_EmptyConnection", with_fields("Connection:\r\n"), "ok"},
+                    RequestLineCase{"TwoAuthorizationsAreNotJudgedHere", with_fields("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"), "ok"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 std::string members(std::size_t count) {
@@ -364,7 +364,7 @@ TEST(RequestParser, I20_TakesNoExpectationBut100Continue) {
 
 // --- Framing -------------------------------------------------------------------------------------------------------------
 
-class FramingFields : public testing::TestWithParam<Case> {};
+class FramingFields : public ::testing::TestWithParam<RequestLineCase> {};
 TEST_P(FramingFields, K01_K02_K03_K04_K06_K07_AreTakenOrRefused) { EXPECT_EQ(GetParam().expected, verdict(GetParam().text)); }
 
 std::string cl(std::string_view value) { return with_fields("Content-Length: " + std::string(value) + "\r\n"); }
@@ -372,45 +372,45 @@ std::string te(std::string_view value) { return with_fields("Transfer-Encoding: 
 
 INSTANTIATE_TEST_SUITE_P(
     Table, FramingFields,
-    testing::Values(Case{"K01_LengthThenChunked", with_fields("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), "bad_framing"},
-                    Case{"K01_ChunkedThenLength", with_fields("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), "bad_framing"},
-                    Case{"K01_ChunkedThenZero", with_fields("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"), "bad_framing"},
-                    Case{"K01_TwinLength", cl("5"), "ok"}, Case{"K01_TwinChunked", te("chunked"), "ok"},
-                    Case{"K02_ChunkedInAnyCase", te("ChUnKeD"), "ok"}, Case{"K02_Xchunked", te("xchunked"), "bad_framing"},
-                    Case{"K02_Identity", te("identity"), "bad_framing"}, Case{"K02_Gzip", te("gzip"), "bad_framing"},
-                    Case{"K02_Empty", te(""), "bad_framing"}, Case{"K02_ChunkedGzip", te("chunked, gzip"), "bad_framing"},
-                    Case{"K02_GzipChunked", te("gzip, chunked"), "bad_framing"}, Case{"K02_Quoted", te("\"chunked\""), "bad_framing"},
-                    Case{"K02_Parameter", te("chunked;a=b"), "bad_framing"}, Case{"K02_CommaFirst", te(",chunked"), "bad_framing"},
-                    Case{"K02_CommaLast", te("chunked,"), "bad_framing"}, Case{"K02_NonBreakingSpace", te("chunked\xA0"), "bad_framing"},
-                    Case{"K02_VerticalTab",
+    ::testing::Values(RequestLineCase{"K01_LengthThenChunked", with_fields("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), "bad_framing"},
+                    RequestLineCase{"K01_ChunkedThenLength", with_fields("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), "bad_framing"},
+                    RequestLineCase{"K01_ChunkedThenZero", with_fields("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n"), "bad_framing"},
+                    RequestLineCase{"K01_TwinLength", cl("5"), "ok"}, RequestLineCase{"K01_TwinChunked", te("chunked"), "ok"},
+                    RequestLineCase{"K02_ChunkedInAnyCase", te("ChUnKeD"), "ok"}, RequestLineCase{"K02_Xchunked", te("xchunked"), "bad_framing"},
+                    RequestLineCase{"K02_Identity", te("identity"), "bad_framing"}, RequestLineCase{"K02_Gzip", te("gzip"), "bad_framing"},
+                    RequestLineCase{"K02_Empty", te(""), "bad_framing"}, RequestLineCase{"K02_ChunkedGzip", te("chunked, gzip"), "bad_framing"},
+                    RequestLineCase{"K02_GzipChunked", te("gzip, chunked"), "bad_framing"}, RequestLineCase{"K02_Quoted", te("\"chunked\""), "bad_framing"},
+                    RequestLineCase{"K02_Parameter", te("chunked;a=b"), "bad_framing"}, RequestLineCase{"K02_CommaFirst", te(",chunked"), "bad_framing"},
+                    RequestLineCase{"K02_CommaLast", te("chunked,"), "bad_framing"}, RequestLineCase{"K02_NonBreakingSpace", te("chunked\xA0"), "bad_framing"},
+                    RequestLineCase{"K02_VerticalTab",
                          te("\x0B"
                             "chunked"),
                          "malformed"},
-                    Case{"K02_XchunkedThenLength", with_fields("Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n"), "bad_framing"},
-                    Case{"K02_EmptyThenLength", with_fields("Transfer-Encoding:\r\nContent-Length: 5\r\n"), "bad_framing"},
-                    Case{"K03_ChunkedTwice", with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "bad_framing"},
-                    Case{"K03_GzipThenChunked", with_fields("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), "bad_framing"},
-                    Case{"K03_ChunkedThenIdentity", with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
+                    RequestLineCase{"K02_XchunkedThenLength", with_fields("Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n"), "bad_framing"},
+                    RequestLineCase{"K02_EmptyThenLength", with_fields("Transfer-Encoding:\r\nContent-Length: 5\r\n"), "bad_framing"},
+                    RequestLineCase{"K03_ChunkedTwice", with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "bad_framing"},
+                    RequestLineCase{"K03_GzipThenChunked", with_fields("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), "bad_framing"},
+                    RequestLineCase{"K03_ChunkedThenIdentity", with_fields("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"),
                          "bad_framing"},
-                    Case{"K04_ChunkedOn10", with_fields("Transfer-Encoding: chunked\r\n", "POST / HTTP/1.0"), "bad_framing"},
-                    Case{"K04_LengthOn10", with_fields("Content-Length: 5\r\n", "POST / HTTP/1.0"), "ok"}, Case{"K06_Zero", cl("0"), "ok"},
-                    Case{"K06_FifteenDigits", cl("999999999999999"), "ok"},
-                    Case{"K06_SixteenDigits", cl("1000000000000000"), "bad_framing"}, Case{"K06_Plus", cl("+5"), "bad_framing"},
-                    Case{"K06_Minus", cl("-5"), "bad_framing"}, Case{"K06_Hex", cl("0x5"), "bad_framing"},
-                    Case{"K06_List", cl("5,5"), "bad_framing"}, Case{"K06_ListWithSpace", cl("5, 6"), "bad_framing"},
-                    Case{"K06_EqualListWithSpace", cl("5, 5"), "bad_framing"}, Case{"K06_Semicolon", cl("5;"), "bad_framing"},
-                    Case{"K06_LeadingZeros", cl("005"), "bad_framing"}, Case{"K06_Zeros", cl("00"), "bad_framing"},
-                    Case{"K06_TwoNumbers", cl("5 5"), "bad_framing"}, Case{"K06_Underscore", cl("1_0"), "bad_framing"},
-                    Case{"K06_Empty", cl(""), "bad_framing"}, Case{"K06_TwentyDigits", cl("99999999999999999999"), "bad_framing"},
-                    Case{"K06_Fraction", cl("5.0"), "bad_framing"}, Case{"K06_Exponent", cl("1e3"), "bad_framing"},
-                    Case{"K06_FullWidthDigit", cl("\xEF\xBC\x95"), "bad_framing"},
-                    Case{"K06_TwoEqual", with_fields("Content-Length: 5\r\nContent-Length: 5\r\n"), "bad_framing"},
-                    Case{"K06_TwoDifferent", with_fields("Content-Length: 5\r\nContent-Length: 6\r\n"), "bad_framing"},
-                    Case{"K06_EmptyThenLength", with_fields("Content-Length:\r\nContent-Length: 6\r\n"), "bad_framing"},
-                    Case{"K07_NulBehindTheName", with_fields("Content-Length\0: 5\r\n"s), "malformed"},
-                    Case{"K07_RawByteBehindTheName", with_fields("Content-Length\x85: 5\r\n"), "malformed"},
-                    Case{"K07_SpaceBehindTheName", with_fields("Content-Length : 5\r\n"), "malformed"},
-                    Case{"K07_SpaceBehindTransferEncoding", with_fields("Transfer-Encoding : chunked\r\n"), "malformed"}),
+                    RequestLineCase{"K04_ChunkedOn10", with_fields("Transfer-Encoding: chunked\r\n", "POST / HTTP/1.0"), "bad_framing"},
+                    RequestLineCase{"K04_LengthOn10", with_fields("Content-Length: 5\r\n", "POST / HTTP/1.0"), "ok"}, RequestLineCase{"K06_Zero", cl("0"), "ok"},
+                    RequestLineCase{"K06_FifteenDigits", cl("999999999999999"), "ok"},
+                    RequestLineCase{"K06_SixteenDigits", cl("1000000000000000"), "bad_framing"}, RequestLineCase{"K06_Plus", cl("+5"), "bad_framing"},
+                    RequestLineCase{"K06_Minus", cl("-5"), "bad_framing"}, RequestLineCase{"K06_Hex", cl("0x5"), "bad_framing"},
+                    RequestLineCase{"K06_List", cl("5,5"), "bad_framing"}, RequestLineCase{"K06_ListWithSpace", cl("5, 6"), "bad_framing"},
+                    RequestLineCase{"K06_EqualListWithSpace", cl("5, 5"), "bad_framing"}, RequestLineCase{"K06_Semicolon", cl("5;"), "bad_framing"},
+                    RequestLineCase{"K06_LeadingZeros", cl("005"), "bad_framing"}, RequestLineCase{"K06_Zeros", cl("00"), "bad_framing"},
+                    RequestLineCase{"K06_TwoNumbers", cl("5 5"), "bad_framing"}, RequestLineCase{"K06_Underscore", cl("1_0"), "bad_framing"},
+                    RequestLineCase{"K06_Empty", cl(""), "bad_framing"}, RequestLineCase{"K06_TwentyDigits", cl("99999999999999999999"), "bad_framing"},
+                    RequestLineCase{"K06_Fraction", cl("5.0"), "bad_framing"}, RequestLineCase{"K06_Exponent", cl("1e3"), "bad_framing"},
+                    RequestLineCase{"K06_FullWidthDigit", cl("\xEF\xBC\x95"), "bad_framing"},
+                    RequestLineCase{"K06_TwoEqual", with_fields("Content-Length: 5\r\nContent-Length: 5\r\n"), "bad_framing"},
+                    RequestLineCase{"K06_TwoDifferent", with_fields("Content-Length: 5\r\nContent-Length: 6\r\n"), "bad_framing"},
+                    RequestLineCase{"K06_EmptyThenLength", with_fields("Content-Length:\r\nContent-Length: 6\r\n"), "bad_framing"},
+                    RequestLineCase{"K07_NulBehindTheName", with_fields("Content-Length\0: 5\r\n"s), "malformed"},
+                    RequestLineCase{"K07_RawByteBehindTheName", with_fields("Content-Length\x85: 5\r\n"), "malformed"},
+                    RequestLineCase{"K07_SpaceBehindTheName", with_fields("Content-Length : 5\r\n"), "malformed"},
+                    RequestLineCase{"K07_SpaceBehindTransferEncoding", with_fields("Transfer-Encoding : chunked\r\n"), "malformed"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(RequestParser, K07_NeverFramesByAnAlias) {

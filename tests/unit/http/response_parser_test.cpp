@@ -43,56 +43,56 @@ TEST(ResponseParser, KeepsNothingOfTheAnswerBefore) {
   EXPECT_TRUE(head.keep_alive);
 }
 
-struct Case {
+struct AnswerCase {
   const char* name;
   std::string text;
   std::string_view expected;
 };
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const AnswerCase& row, std::ostream* out) { *out << row.name; }
 
-class AnswerHead : public testing::TestWithParam<Case> {};
+class AnswerHead : public ::testing::TestWithParam<AnswerCase> {};
 TEST_P(AnswerHead, I18_K28_O06_O15_IsTakenOrRefused) { EXPECT_EQ(GetParam().expected, answer_verdict(GetParam().text)); }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, AnswerHead,
-    testing::Values(
-        Case{"Twin", answer("Content-Length: 5\r\n"), "ok"}, Case{"NoReason", answer("", "HTTP/1.1 200 "), "ok"},
-        Case{"ReasonWithRawBytes", answer("", "HTTP/1.1 200 d\xE9j\xE0"), "ok"}, Case{"Http10", answer("", "HTTP/1.0 200 OK"), "ok"},
-        Case{"K28_LengthAndChunked", answer("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), "refused"},
-        Case{"K28_ChunkedAndLength", answer("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), "refused"},
-        Case{"K28_TwoEqualLengths", answer("Content-Length: 5\r\nContent-Length: 5\r\n"), "refused"},
-        Case{"K28_TwoLengths", answer("Content-Length: 5\r\nContent-Length: 6\r\n"), "refused"},
-        Case{"K28_LengthList", answer("Content-Length: 5, 5\r\n"), "refused"},
-        Case{"K28_EmptyLength", answer("Content-Length:\r\n"), "refused"},
-        Case{"K28_NegativeLength", answer("Content-Length: -1\r\n"), "refused"},
-        Case{"K28_ZerosBefore", answer("Content-Length: 05\r\n"), "refused"},
-        Case{"K28_Chunked", answer("Transfer-Encoding: Chunked\r\n"), "ok"},
-        Case{"K28_GzipChunked", answer("Transfer-Encoding: gzip, chunked\r\n"), "refused"},
-        Case{"K28_Identity", answer("Transfer-Encoding: identity\r\n"), "refused"},
-        Case{"K28_ChunkedTwice", answer("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "refused"},
-        Case{"K28_ChunkedOn10", answer("Transfer-Encoding: chunked\r\n", "HTTP/1.0 200 OK"), "refused"},
-        Case{"K28_LengthOn204", answer("Content-Length: 5\r\n", "HTTP/1.1 204 No Content"), "refused"},
-        Case{"K28_ChunkedOn204", answer("Transfer-Encoding: chunked\r\n", "HTTP/1.1 204 No Content"), "refused"},
-        Case{"K28_ZeroOn204", answer("Content-Length: 0\r\n", "HTTP/1.1 204 No Content"), "ok"},
-        Case{"K28_LengthOn304", answer("Content-Length: 5\r\n", "HTTP/1.1 304 Not Modified"), "ok"},
-        Case{"K28_LengthOn103", answer("Content-Length: 5\r\n", "HTTP/1.1 103 Early Hints"), "refused"},
-        Case{"K28_Http09", "hello", "refused"}, Case{"K28_Http09LooksLikeHtml", "<html>", "refused"},
-        Case{"K28_Http2", answer("", "HTTP/2.0 200 OK"), "refused"}, Case{"K28_Http12", answer("", "HTTP/1.2 200 OK"), "refused"},
-        Case{"K28_LowerCaseVersion", answer("", "http/1.1 200 OK"), "refused"}, Case{"K28_EmptyLineFirst", "\r\n" + answer(""), "refused"},
-        Case{"O15_Http2Frame", "\0\0\x12\x04"s, "refused"}, Case{"Status99", answer("", "HTTP/1.1 099 Low"), "refused"},
-        Case{"Status600", answer("", "HTTP/1.1 600 High"), "refused"}, Case{"Status599", answer("", "HTTP/1.1 599 Odd"), "ok"},
-        Case{"StatusTwoDigits", answer("", "HTTP/1.1 20 OK"), "refused"},
-        Case{"StatusFourDigits", answer("", "HTTP/1.1 2000 OK"), "refused"}, Case{"StatusSign", answer("", "HTTP/1.1 +20 OK"), "refused"},
-        Case{"TwoSpaces", answer("", "HTTP/1.1  200 OK"), "refused"},
-        Case{"ReasonWithControl", answer("", "HTTP/1.1 200 O\x01K"), "refused"},
-        Case{"I18_BareLineFeed", answer("X: a\nY: b\r\n"), "refused"}, Case{"I18_BareReturn", answer("X: a\rY: b\r\n"), "refused"},
-        Case{"I18_LineFeedsOnly", "HTTP/1.1 200 OK\nX: a\n\n", "refused"}, Case{"I18_SpaceBeforeTheColon", answer("X : a\r\n"), "refused"},
-        Case{"I18_Fold", answer("X: a\r\n b\r\n"), "refused"}, Case{"I18_Nul", answer("X: a\0b\r\n"s), "refused"},
-        Case{"I18_Delete", answer("X: a\x7f\r\n"), "refused"}, Case{"I18_NoColon", answer("X\r\n"), "refused"},
-        Case{"I18_EmptyName", answer(": a\r\n"), "refused"}, Case{"I18_TwinOfFields", answer("X: a b\r\nServer: s\r\n"), "ok"},
-        Case{"I18_ConnectionNoToken", answer("Connection: a b\r\n"), "refused"}, Case{"O06_Nul", answer("X: \0\r\n"s), "refused"},
-        Case{"Incomplete", "HTTP/1.1 200 OK\r\nX: a", "incomplete"}, Case{"Nothing", "", "incomplete"},
-        Case{"IncompleteStart", "HTTP/", "incomplete"}),
+    ::testing::Values(
+        AnswerCase{"Twin", answer("Content-Length: 5\r\n"), "ok"}, AnswerCase{"NoReason", answer("", "HTTP/1.1 200 "), "ok"},
+        AnswerCase{"ReasonWithRawBytes", answer("", "HTTP/1.1 200 d\xE9j\xE0"), "ok"}, AnswerCase{"Http10", answer("", "HTTP/1.0 200 OK"), "ok"},
+        AnswerCase{"K28_LengthAndChunked", answer("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), "refused"},
+        AnswerCase{"K28_ChunkedAndLength", answer("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), "refused"},
+        AnswerCase{"K28_TwoEqualLengths", answer("Content-Length: 5\r\nContent-Length: 5\r\n"), "refused"},
+        AnswerCase{"K28_TwoLengths", answer("Content-Length: 5\r\nContent-Length: 6\r\n"), "refused"},
+        AnswerCase{"K28_LengthList", answer("Content-Length: 5, 5\r\n"), "refused"},
+        AnswerCase{"K28_EmptyLength", answer("Content-Length:\r\n"), "refused"},
+        AnswerCase{"K28_NegativeLength", answer("Content-Length: -1\r\n"), "refused"},
+        AnswerCase{"K28_ZerosBefore", answer("Content-Length: 05\r\n"), "refused"},
+        AnswerCase{"K28_Chunked", answer("Transfer-Encoding: Chunked\r\n"), "ok"},
+        AnswerCase{"K28_GzipChunked", answer("Transfer-Encoding: gzip, chunked\r\n"), "refused"},
+        AnswerCase{"K28_Identity", answer("Transfer-Encoding: identity\r\n"), "refused"},
+        AnswerCase{"K28_ChunkedTwice", answer("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "refused"},
+        AnswerCase{"K28_ChunkedOn10", answer("Transfer-Encoding: chunked\r\n", "HTTP/1.0 200 OK"), "refused"},
+        AnswerCase{"K28_LengthOn204", answer("Content-Length: 5\r\n", "HTTP/1.1 204 No Content"), "refused"},
+        AnswerCase{"K28_ChunkedOn204", answer("Transfer-Encoding: chunked\r\n", "HTTP/1.1 204 No Content"), "refused"},
+        AnswerCase{"K28_ZeroOn204", answer("Content-Length: 0\r\n", "HTTP/1.1 204 No Content"), "ok"},
+        AnswerCase{"K28_LengthOn304", answer("Content-Length: 5\r\n", "HTTP/1.1 304 Not Modified"), "ok"},
+        AnswerCase{"K28_LengthOn103", answer("Content-Length: 5\r\n", "HTTP/1.1 103 Early Hints"), "refused"},
+        AnswerCase{"K28_Http09", "hello", "refused"}, AnswerCase{"K28_Http09LooksLikeHtml", "<html>", "refused"},
+        AnswerCase{"K28_Http2", answer("", "HTTP/2.0 200 OK"), "refused"}, AnswerCase{"K28_Http12", answer("", "HTTP/1.2 200 OK"), "refused"},
+        AnswerCase{"K28_LowerCaseVersion", answer("", "http/1.1 200 OK"), "refused"}, AnswerCase{"K28_EmptyLineFirst", "\r\n" + answer(""), "refused"},
+        AnswerCase{"O15_Http2Frame", "\0\0\x12\x04"s, "refused"}, AnswerCase{"Status99", answer("", "HTTP/1.1 099 Low"), "refused"},
+        AnswerCase{"Status600", answer("", "HTTP/1.1 600 High"), "refused"}, AnswerCase{"Status599", answer("", "HTTP/1.1 599 Odd"), "ok"},
+        AnswerCase{"StatusTwoDigits", answer("", "HTTP/1.1 20 OK"), "refused"},
+        AnswerCase{"StatusFourDigits", answer("", "HTTP/1.1 2000 OK"), "refused"}, AnswerCase{"StatusSign", answer("", "HTTP/1.1 +20 OK"), "refused"},
+        AnswerCase{"TwoSpaces", answer("", "HTTP/1.1  200 OK"), "refused"},
+        AnswerCase{"ReasonWithControl", answer("", "HTTP/1.1 200 O\x01K"), "refused"},
+        AnswerCase{"I18_BareLineFeed", answer("X: a\nY: b\r\n"), "refused"}, AnswerCase{"I18_BareReturn", answer("X: a\rY: b\r\n"), "refused"},
+        AnswerCase{"I18_LineFeedsOnly", "HTTP/1.1 200 OK\nX: a\n\n", "refused"}, AnswerCase{"I18_SpaceBeforeTheColon", answer("X : a\r\n"), "refused"},
+        AnswerCase{"I18_Fold", answer("X: a\r\n b\r\n"), "refused"}, AnswerCase{"I18_Nul", answer("X: a\0b\r\n"s), "refused"},
+        AnswerCase{"I18_Delete", answer("X: a\x7f\r\n"), "refused"}, AnswerCase{"I18_NoColon", answer("X\r\n"), "refused"},
+        AnswerCase{"I18_EmptyName", answer(": a\r\n"), "refused"}, AnswerCase{"I18_TwinOfFields", answer("X: a b\r\nServer: s\r\n"), "ok"},
+        AnswerCase{"I18_ConnectionNoToken", answer("Connection: a b\r\n"), "refused"}, AnswerCase{"O06_Nul", answer("X: \0\r\n"s), "refused"},
+        AnswerCase{"Incomplete", "HTTP/1.1 200 OK\r\nX: a", "incomplete"}, AnswerCase{"Nothing", "", "incomplete"},
+        AnswerCase{"IncompleteStart", "HTTP/", "incomplete"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 struct FramingCase {
@@ -104,7 +104,7 @@ struct FramingCase {
 };
 void PrintTo(const FramingCase& row, std::ostream* out) { *out << row.name; }
 
-class AnswerFraming : public testing::TestWithParam<FramingCase> {};
+class AnswerFraming : public ::testing::TestWithParam<FramingCase> {};
 TEST_P(AnswerFraming, K28_FollowsRfc9112) {
   ResponseHead head;
   ASSERT_EQ("ok", answer_verdict(GetParam().text, head, GetParam().method));
@@ -114,7 +114,7 @@ TEST_P(AnswerFraming, K28_FollowsRfc9112) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, AnswerFraming,
-    testing::Values(FramingCase{"Length", answer("Content-Length: 5\r\n"), Method::get, Framing::length, 5},
+    ::testing::Values(FramingCase{"Length", answer("Content-Length: 5\r\n"), Method::get, Framing::length, 5},
                     FramingCase{"LengthZero", answer("Content-Length: 0\r\n"), Method::get, Framing::length, 0},
                     FramingCase{"Chunked", answer("Transfer-Encoding: chunked\r\n"), Method::get, Framing::chunked, 0},
                     FramingCase{"UntilClose", answer(""), Method::get, Framing::until_close, 0},

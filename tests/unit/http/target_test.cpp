@@ -34,7 +34,7 @@ struct PathCase {
 };
 void PrintTo(const PathCase& row, std::ostream* out) { *out << row.name; }
 
-class TargetPath : public testing::TestWithParam<PathCase> {};
+class TargetPath : public ::testing::TestWithParam<PathCase> {};
 
 TEST_P(TargetPath, J01_J02_J03_J04_J05_J06_J07_J08_J09_J10_J12_J13_J15_J16_J17_IsCanonicalOrRefused) {
   EXPECT_EQ(GetParam().path, path_of(GetParam().text)) << GetParam().text;
@@ -44,7 +44,7 @@ constexpr std::string_view kRefused = "refused";
 
 INSTANTIATE_TEST_SUITE_P(
     Table, TargetPath,
-    testing::Values(
+    ::testing::Values(
         PathCase{"Root", "/", "/"}, PathCase{"OneSegment", "/a", "/a"}, PathCase{"TrailingSlashStays", "/a/", "/a/"},
         PathCase{"J01_DotDot", "/public/../admin", kRefused}, PathCase{"J01_DotDotTwin", "/public/x/admin", "/public/x/admin"},
         PathCase{"J01_DotDotAtTheEnd", "/public/..", kRefused}, PathCase{"J01_DotDotAlone", "/..", kRefused},

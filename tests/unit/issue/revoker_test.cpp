@@ -14,7 +14,7 @@ using std::chrono::hours;
 
 const RevocationTimes kTimes{.session = hours(1), .family = hours(2), .everything_else = hours(3)};
 
-Result<store::Revocation> read(const std::string& document, const authenticate::TagKeys* tags = nullptr) {
+Result<store::Revocation> read_order(const std::string& document, const authenticate::TagKeys* tags = nullptr) {
   return read_revocation(testing::need(Json::parse(document)), tags, kTimes, kStart);
 }
 
@@ -23,18 +23,18 @@ std::string of(const std::string& kind, const std::string& value) { return R"({"
 const std::string kHandle(64, 'a');
 
 TEST(ReadRevocation, ReadsEachKind) {
-  const auto subject = testing::need(read(of("subject", "alice")));
+  const auto subject = testing::need(read_order(of("subject", "alice")));
   EXPECT_EQ(subject.kind, Kind::subject);
   EXPECT_EQ(subject.value, "alice");
   EXPECT_EQ(subject.issued_before, std::nullopt) << "now, by the store's clock";
   EXPECT_EQ(subject.keep_for, hours(3));
-  const auto token = testing::need(read(of("token_id", "abc")));
+  const auto token = testing::need(read_order(of("token_id", "abc")));
   EXPECT_EQ(token.kind, Kind::token_id);
   EXPECT_EQ(token.keep_for, hours(3));
-  const auto session = testing::need(read(of("session", kHandle)));
+  const auto session = testing::need(read_order(of("session", kHandle)));
   EXPECT_EQ(session.kind, Kind::session);
   EXPECT_EQ(session.keep_for, hours(1));
-  const auto family = testing::need(read(of("family", kHandle)));
+  const auto family = testing::need(read_order(of("family", kHandle)));
   EXPECT_EQ(family.kind, Kind::family);
   EXPECT_EQ(family.keep_for, hours(2));
 }
@@ -50,63 +50,63 @@ TEST(ReadRevocation, KeepsSubjectsAsLongAsAnythingOfTheirsMayLive) {
 TEST(ReadRevocation, OpensACookieOrARefreshTokenAndKeepsTheHandle) {
   const auto tags = tag_keys();
   const auto id = tags->make_session_id();
-  EXPECT_EQ(testing::need(read(of("session", id.text), tags.get())).value, store::handle_of(id.key));
+  EXPECT_EQ(testing::need(read_order(of("session", id.text), tags.get())).value, store::handle_of(id.key));
   const std::string family = tags->make_family_id();
-  EXPECT_EQ(testing::need(read(of("family", tags->refresh_token(family, 7)), tags.get())).value, store::handle_of(sha256(family)));
-  EXPECT_FALSE(read(of("family", id.text), tags.get())) << "a session's value is no refresh token";
-  EXPECT_FALSE(read(of("session", tags->refresh_token(family, 7)), tags.get()));
-  const auto forged = read(of("session", tag_keys('o')->make_session_id().text), tags.get());
+  EXPECT_EQ(testing::need(read_order(of("family", tags->refresh_token(family, 7)), tags.get())).value, store::handle_of(sha256(family)));
+  EXPECT_FALSE(read_order(of("family", id.text), tags.get())) << "a session's value is no refresh token";
+  EXPECT_FALSE(read_order(of("session", tags->refresh_token(family, 7)), tags.get()));
+  const auto forged = read_order(of("session", tag_keys('o')->make_session_id().text), tags.get());
   ASSERT_FALSE(forged);
   EXPECT_EQ(forged.error().fault, Fault::malformed);
 }
 
 TEST(ReadRevocation, CannotSayWhoseACookieIsWithoutKeys) {
-  const auto unknown = read(of("session", tag_keys()->make_session_id().text));
+  const auto unknown = read_order(of("session", tag_keys()->make_session_id().text));
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().fault, Fault::unavailable);
-  EXPECT_TRUE(read(of("session", kHandle))) << "a handle needs none";
-  EXPECT_EQ(read(of("session", "short")).error().fault, Fault::malformed);
+  EXPECT_TRUE(read_order(of("session", kHandle))) << "a handle needs none";
+  EXPECT_EQ(read_order(of("session", "short")).error().fault, Fault::malformed);
 }
 
 TEST(ReadRevocation, TakesTheHandleOfAnotherApplicationsSession) {
-  EXPECT_EQ(testing::need(read(of("session", "shop:" + kHandle))).value, "shop:" + kHandle);
-  EXPECT_FALSE(read(of("session", ":" + kHandle)));
-  EXPECT_FALSE(read(of("session", "shop:" + kHandle.substr(1))));
-  EXPECT_FALSE(read(of("family", "shop:" + kHandle)));
+  EXPECT_EQ(testing::need(read_order(of("session", "shop:" + kHandle))).value, "shop:" + kHandle);
+  EXPECT_FALSE(read_order(of("session", ":" + kHandle)));
+  EXPECT_FALSE(read_order(of("session", "shop:" + kHandle.substr(1))));
+  EXPECT_FALSE(read_order(of("family", "shop:" + kHandle)));
 }
 
-struct Bad {
+struct BadOrder {
   const char* name;
   const char* document;
 };
 
-class ReadRevocationRefuses : public ::testing::TestWithParam<Bad> {};
+class ReadRevocationRefuses : public ::testing::TestWithParam<BadOrder> {};
 
 TEST_P(ReadRevocationRefuses, It) {
-  const auto refused = read(GetParam().document);
+  const auto refused = read_order(GetParam().document);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().fault, Fault::malformed);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Documents, ReadRevocationRefuses,
-    ::testing::Values(Bad{"Nothing", "{}"}, Bad{"Null", "null"}, Bad{"Array", "[]"}, Bad{"Text", "\"alice\""},
-                      Bad{"EmptySubject", R"({"subject":""})"}, Bad{"NullSubject", R"({"subject":null})"},
-                      Bad{"NumberSubject", R"({"subject":1})"}, Bad{"TwoKinds", R"({"subject":"alice","token_id":"x"})"},
-                      Bad{"UnknownMember", R"({"subject":"alice","reason":"x"})"}, Bad{"UnknownKind", R"({"user":"alice"})"},
-                      Bad{"OtherCase", R"({"Subject":"alice"})"}, Bad{"EverythingByName", R"({"everything":"x"})"},
-                      Bad{"UpperCaseHandle", R"({"session":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA!"})"},
-                      Bad{"TimeAsNumber", R"({"subject":"alice","issued_before":1700000000})"},
-                      Bad{"TimeNull", R"({"subject":"alice","issued_before":null})"},
-                      Bad{"TimeWithoutZone", R"({"subject":"alice","issued_before":"2023-11-14T22:13:20"})"},
-                      Bad{"BeforeTheEpoch", R"({"subject":"alice","issued_before":"1969-12-31T23:59:59Z"})"},
-                      Bad{"FarFuture", R"({"subject":"alice","issued_before":"9999-12-31T23:59:59Z"})"},
-                      Bad{"Future", R"({"issued_before":"2023-11-14T22:13:26Z"})"}),
+    ::testing::Values(BadOrder{"Nothing", "{}"}, BadOrder{"Null", "null"}, BadOrder{"Array", "[]"}, BadOrder{"Text", "\"alice\""},
+                      BadOrder{"EmptySubject", R"({"subject":""})"}, BadOrder{"NullSubject", R"({"subject":null})"},
+                      BadOrder{"NumberSubject", R"({"subject":1})"}, BadOrder{"TwoKinds", R"({"subject":"alice","token_id":"x"})"},
+                      BadOrder{"UnknownMember", R"({"subject":"alice","reason":"x"})"}, BadOrder{"UnknownKind", R"({"user":"alice"})"},
+                      BadOrder{"OtherCase", R"({"Subject":"alice"})"}, BadOrder{"EverythingByName", R"({"everything":"x"})"},
+                      BadOrder{"UpperCaseHandle", R"({"session":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA!"})"},
+                      BadOrder{"TimeAsNumber", R"({"subject":"alice","issued_before":1700000000})"},
+                      BadOrder{"TimeNull", R"({"subject":"alice","issued_before":null})"},
+                      BadOrder{"TimeWithoutZone", R"({"subject":"alice","issued_before":"2023-11-14T22:13:20"})"},
+                      BadOrder{"BeforeTheEpoch", R"({"subject":"alice","issued_before":"1969-12-31T23:59:59Z"})"},
+                      BadOrder{"FarFuture", R"({"subject":"alice","issued_before":"9999-12-31T23:59:59Z"})"},
+                      BadOrder{"Future", R"({"issued_before":"2023-11-14T22:13:26Z"})"}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST(ReadRevocation, ReadsWhenWithItsOffsetAndRoundsUp) {
   const auto at = [](const std::string& time) {
-    return testing::need(read(R"({"subject":"alice","issued_before":")" + time + "\"}")).issued_before;
+    return testing::need(read_order(R"({"subject":"alice","issued_before":")" + time + "\"}")).issued_before;
   };
   EXPECT_EQ(at("2023-11-14T22:13:20Z"), testing::kNow);
   EXPECT_EQ(at("2023-11-15T00:13:20.25+02:00"), testing::kNow + milliseconds(250));
@@ -116,23 +116,23 @@ TEST(ReadRevocation, ReadsWhenWithItsOffsetAndRoundsUp) {
 }
 
 TEST(ReadRevocation, ReadsATimeAloneAsEverything) {
-  const auto everything = testing::need(read(R"({"issued_before":"2023-11-14T22:13:20Z"})"));
+  const auto everything = testing::need(read_order(R"({"issued_before":"2023-11-14T22:13:20Z"})"));
   EXPECT_EQ(everything.kind, Kind::everything);
   EXPECT_TRUE(everything.value.empty());
   EXPECT_EQ(everything.keep_for, hours(3));
 }
 
 TEST(ReadRevocation, TakesValuesOfOneKibibyteAndNoMore) {
-  EXPECT_TRUE(read(of("subject", std::string(1024, 's'))));
-  EXPECT_FALSE(read(of("subject", std::string(1025, 's'))));
-  EXPECT_TRUE(read(of("token_id", std::string(1024, 's'))));
-  EXPECT_FALSE(read(of("token_id", std::string(1025, 's'))));
+  EXPECT_TRUE(read_order(of("subject", std::string(1024, 's'))));
+  EXPECT_FALSE(read_order(of("subject", std::string(1025, 's'))));
+  EXPECT_TRUE(read_order(of("token_id", std::string(1024, 's'))));
+  EXPECT_FALSE(read_order(of("token_id", std::string(1025, 's'))));
 }
 
 TEST(ReadRevocation, H15_NeverRepeatsAValueInWhatItSaysOfAFault) {
   const std::string secret = "secret-cookie-value";
   for (const std::string& document : {of("session", secret), of("family", secret), of(secret, "x"), of("issued_before", secret)}) {
-    const auto refused = read(document);
+    const auto refused = read_order(document);
     ASSERT_FALSE(refused) << document;
     EXPECT_EQ(refused.error().detail.find(secret), std::string::npos) << refused.error().detail;
   }
@@ -141,7 +141,7 @@ TEST(ReadRevocation, H15_NeverRepeatsAValueInWhatItSaysOfAFault) {
 class RevokerTest : public ::testing::Test {
  protected:
   [[nodiscard]] Result<void> revoke(const std::string& document) {
-    return run(gateway_.context, revoker_.revoke(testing::need(read(document, gateway_.tags.get()))));
+    return run(gateway_.context, revoker_.revoke(testing::need(read_order(document, gateway_.tags.get()))));
   }
   void sign_in(const std::string& subject, const store::Digest& key) {
     store::NewSession session;

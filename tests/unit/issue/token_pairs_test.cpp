@@ -12,14 +12,14 @@ namespace {
 using authenticate::SigningKey;
 using identity::RefusalReason;
 
-std::shared_ptr<SharedState> fresh() { return std::make_shared<SharedState>(); }
+std::shared_ptr<SharedState> fresh_state() { return std::make_shared<SharedState>(); }
 
 std::int64_t number(const Json& claims, const char* member) { return std::get<std::int64_t>(claims.find(member)->value()); }
 
 class TokenPairsOf : public ::testing::TestWithParam<Algorithm> {};
 
 TEST_P(TokenPairsOf, VerifyAsAnyIssuersDo) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(GetParam());
   const TokenPairPtr pair = gateway.begin(keys, alice(R"({"roles":["admin"],"scope":"orders:read orders:write","tenant":"acme"})"));
   const identity::IdentityPtr identity = Judge(keys, gateway.revocations).identity(pair->access, kStart);
@@ -39,7 +39,7 @@ TEST_P(TokenPairsOf, VerifyAsAnyIssuersDo) {
 }
 
 TEST_P(TokenPairsOf, RefuseEveryFlippedCharacterOfTheirSignature) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(GetParam());
   const std::string token = gateway.begin(keys)->access;
   Judge judge(keys, gateway.revocations);
@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, TokenPairsOf, ::testing::Values(Algorithm::
                          [](const auto& info) { return std::string(name(info.param)); });
 
 TEST(TokenPairs, SayWhatRfc9068AsksForAndWhoseTheyAre) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   const TokenPairPtr pair = gateway.begin(keys, alice(R"({"tenant":"acme"})"));
   EXPECT_EQ(*header_of(pair->access).find("typ")->string(), "at+jwt");
@@ -73,7 +73,7 @@ TEST(TokenPairs, SayWhatRfc9068AsksForAndWhoseTheyAre) {
 }
 
 TEST(TokenPairs, NameSeveralAudiencesAsAnArray) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   TokenSettings settings = token_settings();
   settings.audiences = {"api", "files"};
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256, settings);
@@ -83,7 +83,7 @@ TEST(TokenPairs, NameSeveralAudiencesAsAnArray) {
 }
 
 TEST(TokenPairs, LetNoClaimOfTheFamilySpeakForTheToken) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   const std::string family_id = gateway.tags->make_family_id();
   store::Family family;
@@ -105,7 +105,7 @@ TEST(TokenPairs, LetNoClaimOfTheFamilySpeakForTheToken) {
 }
 
 TEST(TokenPairs, OutliveTheReplacementOfTheKeyThatSignedThem) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const std::string first = testing::need(SigningKey::generate_jwks(Algorithm::es256, "2023-1"));
   const std::string second = testing::need(SigningKey::generate_jwks(Algorithm::es256, "2023-2"));
   const EdgeKeysPtr before = edge_keys(first);
@@ -121,7 +121,7 @@ TEST(TokenPairs, OutliveTheReplacementOfTheKeyThatSignedThem) {
 }
 
 TEST(TokenPairs, EndWithTheirFamilyAtTheLatest) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   TokenSettings settings = token_settings();
   settings.family_ttl = std::chrono::minutes(20);
   settings.refresh_ttl = std::chrono::minutes(19);
@@ -137,7 +137,7 @@ TEST(TokenPairs, EndWithTheirFamilyAtTheLatest) {
 }
 
 TEST(TokenPairs, EndWhenTheOperatorShortensTheLifeOfFamilies) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   TokenSettings shorter = token_settings();
   shorter.family_ttl = std::chrono::minutes(10);
   shorter.refresh_ttl = std::chrono::minutes(10);
@@ -160,7 +160,7 @@ TEST(TokenPairs, AnswerAsRfc6749Section51Says) {
 }
 
 TEST(TokenPairs, NameTheScopeOfTheToken) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   EXPECT_EQ(gateway.begin(keys, alice(R"({"scope":"a b"})"))->scope, "a b");
   EXPECT_EQ(gateway.begin(keys, alice(R"({"scope":["a","b"]})"))->scope, "a b");
@@ -185,7 +185,7 @@ TEST(TokenPairs, F03_SetAndClearTheirCookiesWithEveryAttribute) {
 }
 
 TEST(TokenPairs, H14_EndByLogoutInTheListAndInTheStore) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   const TokenPairPtr pair = gateway.begin(keys);
   const TokenPairPtr other = gateway.begin(keys);
@@ -201,7 +201,7 @@ TEST(TokenPairs, H14_EndByLogoutInTheListAndInTheStore) {
 }
 
 TEST(TokenPairs, BroadcastALogoutOnce) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const TokenPairPtr pair = gateway.begin(edge_keys(Algorithm::es256));
   EXPECT_TRUE(run(gateway.context, gateway.pairs.end(pair->family, std::chrono::hours(1))).value());
   for (int i = 0; i < 10; ++i) {
@@ -213,7 +213,7 @@ TEST(TokenPairs, BroadcastALogoutOnce) {
 }
 
 TEST(TokenPairs, ALogoutThatWasCutOffIsFinishedByTheNext) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   const TokenPairPtr pair = gateway.begin(keys);
   gateway.store.refused["end_family"] = Fault::unavailable;
@@ -226,7 +226,7 @@ TEST(TokenPairs, ALogoutThatWasCutOffIsFinishedByTheNext) {
 }
 
 TEST(TokenPairs, ALogoutFailsWhereItCannotBeBroadcast) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const TokenPairPtr pair = gateway.begin(edge_keys(Algorithm::es256));
   for (const Fault fault : {Fault::unavailable, Fault::too_large}) {
     gateway.store.refused["revoke"] = fault;
@@ -237,7 +237,7 @@ TEST(TokenPairs, ALogoutFailsWhereItCannotBeBroadcast) {
 }
 
 TEST(TokenPairs, ALogoutIsBroadcastThoughEverythingOlderIsRevoked) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   store::Revocation everything;
   everything.kind = store::Revocation::Kind::everything;
@@ -260,7 +260,7 @@ class AfterARevocation : public ::testing::Test {
     ASSERT_TRUE(run(gateway_.context, gateway_.store.revoke(revocation)));
   }
 
-  Gateway gateway_{fresh()};
+  Gateway gateway_{fresh_state()};
   EdgeKeysPtr keys_ = edge_keys(Algorithm::es256);
   Judge judge_{keys_, gateway_.revocations};
 };
@@ -311,7 +311,7 @@ TEST_F(AfterARevocation, TokensOfLaterSecondsAreDatedInWholeOnes) {
 }
 
 TEST(TokenPairs, BeginNothingWithoutKeysOrStore) {
-  Gateway gateway(fresh());
+  Gateway gateway(fresh_state());
   const EdgeKeysPtr keys = edge_keys(Algorithm::es256);
   EXPECT_EQ(run(gateway.context, gateway.pairs.begin(alice(), keys, nullptr)).error().fault, Fault::unavailable);
   EXPECT_EQ(run(gateway.context, gateway.pairs.begin(alice(), nullptr, gateway.tags)).error().fault, Fault::unsupported);

@@ -179,7 +179,7 @@ TEST(WorkerLog, HandsOverInBatches) {
   EXPECT_EQ(collected.text(), "one\ntwo\n");
 }
 
-std::string line_of(std::size_t bytes, char filling) {
+std::string padded_line(std::size_t bytes, char filling) {
   std::string line(bytes, filling);
   line.back() = '\n';
   return line;
@@ -188,9 +188,9 @@ std::string line_of(std::size_t bytes, char filling) {
 TEST(WorkerLog, HandsOverByItselfWhenABatchIsFull) {
   Collected collected;
   WorkerLog log(*collected.writer);
-  const std::string line = line_of(1024, 'x');
+  const std::string line = padded_line(1024, 'x');
   for (std::size_t i = 0; i + 1 < WorkerLog::kBatchBytes / line.size(); ++i) log.add(line);
-  log.add(line_of(1023, 'y'));  // one byte short of a batch
+  log.add(padded_line(1023, 'y'));  // one byte short of a batch
   log.add("z\n");
   EXPECT_TRUE(collected.text().ends_with("y\nz\n"));
 }

@@ -12,8 +12,8 @@ using authenticate::Algorithm;
 using sallyport::testing::IdentityBuilder;
 using sallyport::testing::test_issuer;
 
-struct Long {
-  Long(TestWorker& worker, identity::IdentityPtr identity) : entry(worker.live, std::move(identity), peer, interruption) {}
+struct LongAnswer {
+  LongAnswer(TestWorker& worker, identity::IdentityPtr identity) : entry(worker.live, std::move(identity), peer, interruption) {}
   http::Peer peer;
   upstream::Interruption interruption;
   LiveExchanges::Entry entry;
@@ -53,7 +53,7 @@ class LiveTrustTest : public ::testing::Test {
 
 TEST_F(LiveTrustTest, P13_TheSameKeysReadAnewEndNothing) {
   use({corp()});
-  const Long exchange(worker_, verified(corp()));
+  const LongAnswer exchange(worker_, verified(corp()));
   use({corp()});
   use({test_issuer("other", "https://other.example", "api", Algorithm::rs256), corp()});
   EXPECT_FALSE(exchange.ended());
@@ -61,8 +61,8 @@ TEST_F(LiveTrustTest, P13_TheSameKeysReadAnewEndNothing) {
 
 TEST_F(LiveTrustTest, P13_EndsThoseWhoseIssuerIsGone) {
   use({corp()});
-  const Long by_token(worker_, verified(corp()));
-  const Long by_session(worker_, IdentityBuilder().method(identity::AuthMethod::session).build());
+  const LongAnswer by_token(worker_, verified(corp()));
+  const LongAnswer by_session(worker_, IdentityBuilder().method(identity::AuthMethod::session).build());
   use({test_issuer("corp", "https://elsewhere.example", "api", Algorithm::es256)});
   EXPECT_TRUE(by_token.ended());
   EXPECT_FALSE(by_session.ended()) << "no issuer vouched for it";
@@ -70,7 +70,7 @@ TEST_F(LiveTrustTest, P13_EndsThoseWhoseIssuerIsGone) {
 
 TEST_F(LiveTrustTest, E05_EndsThoseWhoseKeyIsGoneFromItsFile) {
   use({corp()});
-  const Long exchange(worker_, verified(corp()));
+  const LongAnswer exchange(worker_, verified(corp()));
   use({corp(Algorithm::rs256)});
   EXPECT_TRUE(exchange.ended());
 }
@@ -80,7 +80,7 @@ TEST_F(LiveTrustTest, E05_EndsThoseWhoseKeyIsGoneFromAFetchedSet) {
   const authenticate::IssuerPtr issuer = fetched(source);
   source->publish(keys_of(Algorithm::es256), sha256("one"), worker_.clock.wall_now());
   use({issuer});
-  const Long exchange(worker_, verified(issuer));
+  const LongAnswer exchange(worker_, verified(issuer));
   worker_.live.look_through();
   EXPECT_FALSE(exchange.ended());
   source->publish(keys_of(Algorithm::es384), sha256("two"), worker_.clock.wall_now());
@@ -90,7 +90,7 @@ TEST_F(LiveTrustTest, E05_EndsThoseWhoseKeyIsGoneFromAFetchedSet) {
 
 TEST_F(LiveTrustTest, E12_KeysThatAreStillToBeFetchedEndNothing) {
   use({corp()});
-  const Long exchange(worker_, verified(corp()));
+  const LongAnswer exchange(worker_, verified(corp()));
   const auto source = std::make_shared<authenticate::KeySource>(authenticate::KeySourceLimits{});
   use({fetched(source)});
   EXPECT_FALSE(exchange.ended());
@@ -100,12 +100,12 @@ TEST_F(LiveTrustTest, E12_KeysThatAreStillToBeFetchedEndNothing) {
 }
 
 TEST_F(LiveTrustTest, L08_EndsWhatCountsWithACertificateWhenItsConnectionIsDistrusted) {
-  Long by_certificate(worker_, IdentityBuilder().method(identity::AuthMethod::client_certificate).build());
-  Long bound(worker_, IdentityBuilder().certificate("thumbprint").build());
-  Long by_token(worker_, IdentityBuilder().build());
+  LongAnswer by_certificate(worker_, IdentityBuilder().method(identity::AuthMethod::client_certificate).build());
+  LongAnswer bound(worker_, IdentityBuilder().certificate("thumbprint").build());
+  LongAnswer by_token(worker_, IdentityBuilder().build());
   worker_.live.look_through();
   EXPECT_FALSE(by_certificate.ended() || bound.ended());
-  for (Long* each : {&by_certificate, &bound, &by_token}) each->peer.is_distrusted = true;
+  for (LongAnswer* each : {&by_certificate, &bound, &by_token}) each->peer.is_distrusted = true;
   worker_.live.look_through();
   EXPECT_TRUE(by_certificate.ended());
   EXPECT_TRUE(bound.ended());

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using Access = EmbeddedEngine::Access;
 
-NewSession new_session(std::string_view id) { return {key_of(id), "alice", *Json::parse("{}"), minutes(30), hours(24)}; }
+NewSession session_called(std::string_view id) { return {key_of(id), "alice", *Json::parse("{}"), minutes(30), hours(24)}; }
 
 // Holds a lane until it is let go.
 class Gate {
@@ -32,7 +32,7 @@ class Gate {
   std::promise<void> open_;
 };
 
-class EmbeddedEngineTest : public testing::Test {
+class EmbeddedEngineTest : public ::testing::Test {
  protected:
   void start(const std::string& path, const EngineLimits& limits = {}) {
     auto opened = EmbeddedEngine::open(path, limits, clock_, log_);
@@ -63,7 +63,7 @@ class EmbeddedEngineTest : public testing::Test {
     return future;
   }
   [[nodiscard]] std::future<Result<void>> begin_create(std::string_view id) {
-    return begin<void>(Access::write, [session = new_session(id)](EmbeddedTables& tables, WallTime now, ChangedSessions& changed) {
+    return begin<void>(Access::write, [session = session_called(id)](EmbeddedTables& tables, WallTime now, ChangedSessions& changed) {
       changed.push_back(session.key);
       return tables.create_session(session, now);
     });
@@ -96,11 +96,11 @@ TEST_F(EmbeddedEngineTest, OneFailureSpoilsNothingForTheOthersOfItsGroup) {
   auto before = begin_create("before");
   auto failing = begin<void>(Access::write, [](EmbeddedTables& tables, WallTime now, ChangedSessions& changed) -> Result<void> {
     changed.push_back(key_of("half"));
-    if (auto half = tables.create_session(new_session("half"), now); !half) return half;
+    if (auto half = tables.create_session(session_called("half"), now); !half) return half;
     return make_error(Fault::mismatch, "on second thoughts");
   });
   auto throwing = begin<void>(Access::write, [](EmbeddedTables& tables, WallTime now, ChangedSessions&) -> Result<void> {
-    (void)tables.create_session(new_session("thrown"), now);
+    (void)tables.create_session(session_called("thrown"), now);
     throw std::runtime_error("out of the blue");
   });
   auto after = begin_create("after");

@@ -22,7 +22,7 @@ using test::TemporaryFolder;
 std::unique_ptr<StoreUnderTest> make_file() { return std::make_unique<EmbeddedKind>(); }
 std::unique_ptr<StoreUnderTest> make_memory() { return std::make_unique<EmbeddedKind>(""); }
 
-INSTANTIATE_TEST_SUITE_P(Embedded, StoreContract, testing::Values(KindOfStore{"file", &make_file}, KindOfStore{"memory", &make_memory}),
+INSTANTIATE_TEST_SUITE_P(Embedded, StoreContract, ::testing::Values(KindOfStore{"file", &make_file}, KindOfStore{"memory", &make_memory}),
                          name_of_kind);
 
 NewSession new_session(std::string_view id, std::string subject = "alice", std::size_t claims_bytes = 0) {

@@ -12,9 +12,9 @@ using std::chrono::seconds;
 
 const WallTime kNow{std::chrono::sys_seconds(seconds(1'800'000'000))};
 
-Digest key_of(std::string_view id) { return sha256(id); }
+Digest digest_of(std::string_view id) { return sha256(id); }
 
-class EmbeddedTablesTest : public testing::Test {
+class EmbeddedTablesTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(EmbeddedTables::prepare(database_)); }
 
@@ -24,10 +24,10 @@ class EmbeddedTablesTest : public testing::Test {
     return std::move(*database);
   }
   [[nodiscard]] static NewSession session(std::string_view id, std::string subject = "alice") {
-    return {key_of(id), std::move(subject), *Json::parse("{}"), minutes(30), hours(24)};
+    return {digest_of(id), std::move(subject), *Json::parse("{}"), minutes(30), hours(24)};
   }
   [[nodiscard]] static NewFamily family(std::string_view id, std::string subject = "alice") {
-    return {key_of(id), std::move(subject), *Json::parse("{}"), hours(1), hours(24)};
+    return {digest_of(id), std::move(subject), *Json::parse("{}"), hours(1), hours(24)};
   }
   [[nodiscard]] std::int64_t count(const std::string& table) { return *database_.number("SELECT count(*) FROM " + table); }
 
@@ -74,7 +74,7 @@ TEST_F(EmbeddedTablesTest, RefuseTheSameKeyTwice) {
   ASSERT_TRUE(tables_.create_session(session("a", "alice"), kNow));
   const auto again = tables_.create_session(session("a", "mallory"), kNow);
   ASSERT_FALSE(again);
-  EXPECT_EQ((*tables_.find_session(key_of("a"), kNow))->subject, "alice");
+  EXPECT_EQ((*tables_.find_session(digest_of("a"), kNow))->subject, "alice");
   ASSERT_TRUE(tables_.create_family(family("f", "alice"), kNow));
   EXPECT_FALSE(tables_.create_family(family("f", "mallory"), kNow));
 }
@@ -84,7 +84,7 @@ TEST_F(EmbeddedTablesTest, TakeClaimsUpToTheirLimit) {
   const std::string filler(EmbeddedTables::kClaimsBytesMax - std::string_view(R"({"a":""})").size(), 'x');
   big.claims = *Json::parse(R"({"a":")" + filler + "\"}", {1'000'000, 10, 10});
   ASSERT_TRUE(tables_.create_session(big, kNow));
-  const auto found = tables_.find_session(key_of("big"), kNow);
+  const auto found = tables_.find_session(digest_of("big"), kNow);
   ASSERT_TRUE(found && found->has_value());
   EXPECT_EQ((*found)->claims, big.claims);
   auto bigger = session("bigger");
@@ -104,15 +104,15 @@ TEST_F(EmbeddedTablesTest, RefuseLivesThatOverflow) {
   endless = session("a");
   endless.idle_timeout = endless.absolute_timeout = EmbeddedTables::kLifeMax;
   EXPECT_TRUE(tables_.create_session(endless, kNow));
-  EXPECT_FALSE(tables_.touch_session(key_of("a"), milliseconds::max(), kNow));
+  EXPECT_FALSE(tables_.touch_session(digest_of("a"), milliseconds::max(), kNow));
   ASSERT_TRUE(tables_.create_family(family("f"), kNow));
-  EXPECT_FALSE(tables_.rotate_family(key_of("f"), 1, {seconds(10), milliseconds::max()}, kNow));
-  EXPECT_EQ(tables_.rotate_family(key_of("f"), 1, {milliseconds::max(), hours(1)}, kNow)->outcome, Rotation::Outcome::rotated);
+  EXPECT_FALSE(tables_.rotate_family(digest_of("f"), 1, {seconds(10), milliseconds::max()}, kNow));
+  EXPECT_EQ(tables_.rotate_family(digest_of("f"), 1, {milliseconds::max(), hours(1)}, kNow)->outcome, Rotation::Outcome::rotated);
 }
 
 TEST_F(EmbeddedTablesTest, CountTimeInWholeMilliseconds) {
   ASSERT_TRUE(tables_.create_session(session("a"), kNow + std::chrono::microseconds(999)));
-  const auto found = tables_.find_session(key_of("a"), kNow + std::chrono::microseconds(1));
+  const auto found = tables_.find_session(digest_of("a"), kNow + std::chrono::microseconds(1));
   ASSERT_TRUE(found && found->has_value());
   EXPECT_EQ((*found)->created_at, kNow);
   EXPECT_EQ((*found)->idle_left, minutes(30));
@@ -131,9 +131,9 @@ TEST_F(EmbeddedTablesTest, G05_ADamagedSessionIsNeverAnIdentityNorAbsent) {
   for (const char* damage : damages) {
     ASSERT_TRUE(database_.execute("DELETE FROM session"));
     ASSERT_TRUE(tables_.create_session(session("a"), kNow));
-    ASSERT_TRUE(*tables_.find_session(key_of("a"), kNow));
+    ASSERT_TRUE(*tables_.find_session(digest_of("a"), kNow));
     ASSERT_TRUE(database_.execute(std::string("UPDATE session SET ") + damage));
-    const auto found = tables_.find_session(key_of("a"), kNow);
+    const auto found = tables_.find_session(digest_of("a"), kNow);
     ASSERT_FALSE(found) << damage;
     EXPECT_EQ(found.error().fault, Fault::unavailable) << damage;
     if (std::string_view(damage).starts_with("subject")) continue;
@@ -153,7 +153,7 @@ TEST_F(EmbeddedTablesTest, G05_ADamagedFamilyDoesNotRotate) {
     ASSERT_TRUE(tables_.create_family(family("f"), kNow));
     ASSERT_TRUE(database_.execute(std::string("UPDATE family SET ") + damage));
     const std::uint64_t presented = std::string_view(damage).ends_with("807") ? 9223372036854775807ULL : 1;
-    const auto rotated = tables_.rotate_family(key_of("f"), presented, {seconds(10), hours(1)}, kNow);
+    const auto rotated = tables_.rotate_family(digest_of("f"), presented, {seconds(10), hours(1)}, kNow);
     ASSERT_FALSE(rotated) << damage;
     EXPECT_EQ(rotated.error().fault, Fault::unavailable) << damage;
     EXPECT_EQ(count("family"), 1) << damage;
@@ -188,7 +188,7 @@ TEST_F(EmbeddedTablesTest, SweepWhatIsOverInPiecesAndNothingElse) {
   for (const char* table : {"session", "family", "revocation"}) EXPECT_EQ(count(table), 3) << table;
   ASSERT_TRUE(tables_.sweep(kNow + hours(1), 3));
   for (const char* table : {"session", "family", "revocation"}) EXPECT_EQ(count(table), 1) << table;
-  EXPECT_TRUE(*tables_.find_session(key_of("lives"), kNow + hours(1)));
+  EXPECT_TRUE(*tables_.find_session(digest_of("lives"), kNow + hours(1)));
 }
 
 TEST_F(EmbeddedTablesTest, KeepTheLaterTimesOfTwoRevocations) {

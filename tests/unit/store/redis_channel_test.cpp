@@ -19,7 +19,7 @@ using test::RedisServer;
 using test::RedisTalk;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Clock = std::chrono::steady_clock;
+using SteadyTime = std::chrono::steady_clock;
 
 // What is promised in time is promised to a gateway that has a processor. This thread wants it once in a millisecond, and adds up how long
 // it did not get it: on a quiet machine next to nothing.
@@ -37,9 +37,9 @@ class Starvation {
     constexpr auto kTurn = 1ms;
     constexpr auto kUsual = 2ms;
     while (!ended_) {
-      const auto start = Clock::now();
+      const auto start = SteadyTime::now();
       std::this_thread::sleep_for(kTurn);
-      const std::chrono::nanoseconds took = Clock::now() - start;
+      const std::chrono::nanoseconds took = SteadyTime::now() - start;
       if (took > kUsual) lost_ += took.count();
     }
   }
@@ -80,9 +80,9 @@ class RedisFaults : public ::testing::Test {
   std::chrono::milliseconds took(const std::function<void()>& work) const {
     constexpr int kThreadsInTurn = 4;
     const auto lost = starvation_.so_far();
-    const auto start = Clock::now();
+    const auto start = SteadyTime::now();
     work();
-    const std::chrono::nanoseconds net = Clock::now() - start - kThreadsInTurn * (starvation_.so_far() - lost);
+    const std::chrono::nanoseconds net = SteadyTime::now() - start - kThreadsInTurn * (starvation_.so_far() - lost);
     return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(net), 0ms);
   }
   // How long it takes until it is so.
@@ -184,7 +184,7 @@ TEST_F(RedisFaults, N03_WhenItHangsNothingIsHeardAfterASecondAndCallersDoNotWait
   ASSERT_TRUE(process_->create("a", "alice"));
   ASSERT_TRUE(finds("a"));
   server_->freeze();
-  const auto frozen = Clock::now();
+  const auto frozen = SteadyTime::now();
   auto call = process_->worker().begin([](Store& store) { return store.find_session(key_of("a")); });
   EXPECT_LT(takes([&] { return !process_->hears(); }), kFreshness + kGrace) << "nothing remembered is believed any more";
   const auto found = call.get();

@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 
 const Digest kKey = sha256("somebody's session");
-constexpr std::int64_t kNow = 1'700'000'000'000;
+constexpr std::int64_t kNowMilliseconds = 1'700'000'000'000;
 
 std::string record(std::string_view replace = "", std::string_view by = "") {
   std::string text = R"({"v":1,"key":")" + handle_of(kKey) +
@@ -25,7 +25,7 @@ std::string record(std::string_view replace = "", std::string_view by = "") {
 }
 
 TEST(SessionRecord, IsReadWhole) {
-  const auto session = parse_session_record(record(), kKey, kNow);
+  const auto session = parse_session_record(record(), kKey, kNowMilliseconds);
   ASSERT_TRUE(session) << session.error().detail;
   ASSERT_TRUE(session->has_value());
   EXPECT_EQ((*session)->key, kKey);
@@ -75,7 +75,7 @@ TEST(SessionRecord, G05_NeverGivesAPartOfAnIdentity) {
       {"over the limit", record(R"("admin")", '"' + std::string(kRecordBytesMax, 'x') + '"')},
   };
   for (const Row& row : rows) {
-    const auto session = parse_session_record(row.text, kKey, kNow);
+    const auto session = parse_session_record(row.text, kKey, kNowMilliseconds);
     ASSERT_FALSE(session) << row.what;
     EXPECT_EQ(session.error().fault, Fault::malformed) << row.what;
   }
@@ -83,11 +83,11 @@ TEST(SessionRecord, G05_NeverGivesAPartOfAnIdentity) {
 
 TEST(SessionRecord, G05_CutAnywhereItIsNone) {
   const std::string whole = record();
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(parse_session_record(whole.substr(0, size), kKey, kNow)) << size;
+  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(parse_session_record(whole.substr(0, size), kKey, kNowMilliseconds)) << size;
 }
 
 TEST(SessionRecord, N08_OfAnotherKeyIsAMismatch) {
-  const auto session = parse_session_record(record(), sha256("another session"), kNow);
+  const auto session = parse_session_record(record(), sha256("another session"), kNowMilliseconds);
   ASSERT_FALSE(session);
   EXPECT_EQ(session.error().fault, Fault::mismatch);
 }
@@ -104,7 +104,7 @@ std::vector<RedisReply> family(std::size_t field = SIZE_MAX, std::string_view va
 }
 
 TEST(FamilyFields, AreReadWhole) {
-  const auto read = parse_family_fields(family(), kKey, kNow);
+  const auto read = parse_family_fields(family(), kKey, kNowMilliseconds);
   ASSERT_TRUE(read) << read.error().detail;
   EXPECT_EQ(read->key, kKey);
   EXPECT_EQ(read->subject, "alice");
@@ -135,20 +135,20 @@ TEST(FamilyFields, G05_NeverGiveAPartOfAnIdentity) {
       {"claims cut short", 8, R"({"tenant":7)"},
   };
   for (const Row& row : rows) {
-    const auto read = parse_family_fields(family(row.field, row.value), kKey, kNow);
+    const auto read = parse_family_fields(family(row.field, row.value), kKey, kNowMilliseconds);
     ASSERT_FALSE(read) << row.what;
     EXPECT_EQ(read.error().fault, Fault::malformed) << row.what;
   }
   std::vector<RedisReply> fields = family();
   fields.pop_back();
-  EXPECT_FALSE(parse_family_fields(fields, kKey, kNow)) << "one too few";
+  EXPECT_FALSE(parse_family_fields(fields, kKey, kNowMilliseconds)) << "one too few";
   fields = family();
   fields[7].kind = RedisReply::Kind::nil;
-  EXPECT_FALSE(parse_family_fields(fields, kKey, kNow)) << "nil for the subject";
+  EXPECT_FALSE(parse_family_fields(fields, kKey, kNowMilliseconds)) << "nil for the subject";
 }
 
 TEST(FamilyFields, N08_OfAnotherKeyAreAMismatch) {
-  EXPECT_EQ(parse_family_fields(family(), sha256("another"), kNow).error().fault, Fault::mismatch);
+  EXPECT_EQ(parse_family_fields(family(), sha256("another"), kNowMilliseconds).error().fault, Fault::mismatch);
 }
 
 TEST(RevocationRecord, IsReadWhole) {
@@ -196,7 +196,7 @@ TEST(StreamId, IsTwoNumbersThatCompareInOrder) {
 TEST(UnixMilliseconds, AreRoundedUp) {
   EXPECT_EQ(unix_milliseconds(WallTime(std::chrono::microseconds(1'000))), 1);
   EXPECT_EQ(unix_milliseconds(WallTime(std::chrono::microseconds(1'001))), 2);
-  EXPECT_EQ(wall_time(unix_milliseconds(wall_time(kNow))), wall_time(kNow));
+  EXPECT_EQ(wall_time(unix_milliseconds(wall_time(kNowMilliseconds))), wall_time(kNowMilliseconds));
 }
 
 }  // namespace

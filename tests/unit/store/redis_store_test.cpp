@@ -46,7 +46,7 @@ std::vector<KindOfStore> kinds() {
   if (test::redis_server_program().empty()) return {};
   return {KindOfStore{"redis", &make_redis_kind}};
 }
-INSTANTIATE_TEST_SUITE_P(Redis, StoreContract, testing::ValuesIn(kinds()), name_of_kind);
+INSTANTIATE_TEST_SUITE_P(Redis, StoreContract, ::testing::ValuesIn(kinds()), name_of_kind);
 
 // A server for each test, and a process with one worker that has reached it.
 class RedisStoreTest : public ::testing::Test {

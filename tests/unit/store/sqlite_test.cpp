@@ -22,7 +22,7 @@ SqliteDatabase open_in_memory() {
   return std::move(*database);
 }
 
-void write_file(const std::string& path, std::string_view bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+void write_bytes(const std::string& path, std::string_view bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 TEST(SqliteDatabase, ReadsBackWhatWasBound) {
   auto database = open_in_memory();
@@ -112,7 +112,7 @@ TEST(SqliteDatabase, RefusesWhatIsNoDatabase) {
       {"a magic number and no more", std::string("SQLite format 3\0", 16) + std::string(5000, '\xff')},
   };
   for (const auto& [what, bytes] : files) {
-    write_file(folder.file("file"), bytes);
+    write_bytes(folder.file("file"), bytes);
     const auto opened = SqliteDatabase::open(folder.file("file"), SqliteDatabase::Mode::read_write);
     ASSERT_FALSE(opened) << what;
     EXPECT_EQ(opened.error().fault, Fault::malformed) << what;
@@ -159,7 +159,7 @@ TEST(PrivateFile, IsItsOwnersAlone) {
 
 TEST(PrivateFile, StaysAsItIsWhenItIsThere) {
   const TemporaryFolder folder;
-  write_file(folder.file("file"), "what was written");
+  write_bytes(folder.file("file"), "what was written");
   ASSERT_TRUE(make_private_file(folder.file("file")));
   EXPECT_EQ(std::filesystem::file_size(folder.file("file")), 16U);
   EXPECT_FALSE(make_private_file(folder.file("missing/file")));

@@ -1,6 +1,6 @@
 // What every kind of store promises. The cases are in store_contract_*_test.cpp; each kind says in its own test how it is opened:
 //
-//   INSTANTIATE_TEST_SUITE_P(Redis, StoreContract, testing::Values(KindOfStore{"redis", &make_redis_kind}), name_of_kind);
+//   INSTANTIATE_TEST_SUITE_P(Redis, StoreContract, ::testing::Values(KindOfStore{"redis", &make_redis_kind}), name_of_kind);
 #pragma once
 
 #include <algorithm>
@@ -55,7 +55,7 @@ struct KindOfStore {
   std::unique_ptr<StoreUnderTest> (*make)();
 };
 
-inline std::string name_of_kind(const testing::TestParamInfo<KindOfStore>& kind) { return kind.param.name; }
+inline std::string name_of_kind(const ::testing::TestParamInfo<KindOfStore>& kind) { return kind.param.name; }
 
 // Waits until it is so; false when it is not within the time.
 [[nodiscard]] inline bool eventually(const std::function<bool()>& so, std::chrono::milliseconds within = std::chrono::seconds(5)) {
@@ -250,7 +250,7 @@ class StoreProcess {
 
 [[nodiscard]] inline Digest key_of(std::string_view text) { return sha256(text); }
 
-class StoreContract : public testing::TestWithParam<KindOfStore> {
+class StoreContract : public ::testing::TestWithParam<KindOfStore> {
  protected:
   static constexpr std::chrono::milliseconds kMillisecond{1};
 

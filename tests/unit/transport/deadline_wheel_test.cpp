@@ -23,7 +23,7 @@ struct Fired {
   }
 };
 
-struct DeadlineWheelTest : testing::Test {
+struct DeadlineWheelTest : ::testing::Test {
   boost::asio::io_context context{1};
   DeadlineWheel wheel{context, 1ms};  // a lap of about one second
 };

@@ -12,7 +12,7 @@ using test::make_authority;
 using test::make_identity;
 using namespace std::chrono_literals;
 
-struct CertificateFilesTest : testing::Test {
+struct CertificateFilesTest : ::testing::Test {
   test::TemporaryFolder folder;
   test::Identity identity = make_identity({.common_name = "a.example", .alt_names = {dns("A.example"), dns("*.b.example")}});
   test::IdentityFiles files = test::write_identity(folder, "good", identity);
@@ -30,7 +30,7 @@ TEST_F(CertificateFilesTest, L14_MissingFilesAreNamed) {
   const Result<void> no_certificate = check_certificate({folder.file("none.crt"), files.key_file});
   ASSERT_FALSE(no_certificate);
   EXPECT_EQ(no_certificate.error().fault, Fault::not_found);
-  EXPECT_THAT(no_certificate.error().detail, testing::HasSubstr("none.crt"));
+  EXPECT_THAT(no_certificate.error().detail, ::testing::HasSubstr("none.crt"));
   EXPECT_EQ(fault_of({files.certificate_file, folder.file("none.key")}), Fault::not_found);
 }
 
@@ -53,7 +53,7 @@ TEST_F(CertificateFilesTest, L14_AnEncryptedKeyIsRefusedWithoutAskingForAPasswor
   const Result<void> checked = check_certificate({files.certificate_file, encrypted});
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().fault, Fault::malformed);
-  EXPECT_THAT(checked.error().detail, testing::HasSubstr("encrypted"));
+  EXPECT_THAT(checked.error().detail, ::testing::HasSubstr("encrypted"));
 }
 
 TEST_F(CertificateFilesTest, L14_AKeyOfAnotherCertificateIsAMismatch) {
@@ -74,7 +74,7 @@ TEST_F(CertificateFilesTest, InspectionTellsNamesAndTimes) {
   const Result<CertificateFacts> facts = inspect_certificate(files.certificate_file);
   ASSERT_TRUE(facts);
   EXPECT_EQ(facts->name, "a.example");
-  EXPECT_THAT(facts->dns_names, testing::ElementsAre("a.example", "*.b.example"));
+  EXPECT_THAT(facts->dns_names, ::testing::ElementsAre("a.example", "*.b.example"));
   const WallTime now = std::chrono::system_clock::now();
   EXPECT_LT(facts->not_before, now);
   EXPECT_GT(facts->not_after, now + 23h);
@@ -89,7 +89,7 @@ TEST_F(CertificateFilesTest, InspectionLeavesOutNamesWithANul) {
   const Result<CertificateFacts> facts = inspect_certificate(written.certificate_file);
   ASSERT_TRUE(facts);
   EXPECT_TRUE(facts->dns_names.empty());
-  EXPECT_THAT(facts->addresses, testing::ElementsAre("127.0.0.1", "2001:0db8:0000:0000:0000:0000:0000:0001"));
+  EXPECT_THAT(facts->addresses, ::testing::ElementsAre("127.0.0.1", "2001:0db8:0000:0000:0000:0000:0000:0001"));
   EXPECT_EQ(facts->name, "127.0.0.1");
 }
 
@@ -111,7 +111,7 @@ struct UpstreamRow {
   bool self_signed = false;
 };
 
-struct UpstreamCertificates : testing::TestWithParam<UpstreamRow> {};
+struct UpstreamCertificates : ::testing::TestWithParam<UpstreamRow> {};
 
 struct HandshakeEnds {
   Result<void> client = make_error(Fault::internal, "never ran");
@@ -167,7 +167,7 @@ const std::string kLoopback("\x7f\0\0\1", 4);
 
 INSTANTIATE_TEST_SUITE_P(
     Tls, UpstreamCertificates,
-    testing::Values(
+    ::testing::Values(
         UpstreamRow{"the_right_name", {.common_name = "x", .alt_names = {dns("orders.internal")}}, "orders.internal", true},
         UpstreamRow{"the_right_name_in_capitals", {.common_name = "x", .alt_names = {dns("orders.internal")}}, "Orders.Internal", true},
         UpstreamRow{
@@ -211,7 +211,7 @@ INSTANTIATE_TEST_SUITE_P(
                     false}),
     [](const auto& row) { return row.param.name; });
 
-struct UpstreamTlsTest : testing::Test {
+struct UpstreamTlsTest : ::testing::Test {
   test::TemporaryFolder folder;
   test::Identity authority = make_authority();
   std::string ca_file = folder.write("ca.crt", test::certificate_pem(authority));

@@ -14,10 +14,10 @@ using test::read_to_end;
 using test::TlsPeer;
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 20s;
+constexpr auto kTlsPatience = 20s;
 
 // One server context for all tests: P-256, "localhost", signed by itself.
-struct TlsStreamTest : testing::Test {
+struct TlsStreamTest : ::testing::Test {
   static SslContext make_server_context() {
     static const test::TemporaryFolder folder;
     static const test::IdentityFiles files =
@@ -35,7 +35,7 @@ struct TlsStreamTest : testing::Test {
       client(tls);
     });
     loop.run([](TlsStreamTest& self, Result<void>& result) -> Task<void> {
-      self.stream.expire_after(kPatience);
+      self.stream.expire_after(kTlsPatience);
       result = co_await self.stream.accept_tls(self.server_context.get());
       if (!result) self.stream.abort();
     }(*this, outcome));
@@ -49,7 +49,7 @@ struct TlsStreamTest : testing::Test {
       client(tls);
     });
     loop.run([](TlsStreamTest& self, const std::function<Task<void>(Stream&)>& go_on) -> Task<void> {
-      self.stream.expire_after(kPatience);
+      self.stream.expire_after(kTlsPatience);
       const Result<void> result = co_await self.stream.accept_tls(self.server_context.get());
       EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().detail);
       if (result) co_await go_on(self.stream);
@@ -82,7 +82,7 @@ struct VersionRow {
   int version;
   const char* text;
 };
-struct TlsVersions : TlsStreamTest, testing::WithParamInterface<VersionRow> {};
+struct TlsVersions : TlsStreamTest, ::testing::WithParamInterface<VersionRow> {};
 
 TEST_P(TlsVersions, EchoesALotBothWays) {
   SSL_CTX_set_min_proto_version(client_context.get(), GetParam().version);
@@ -116,14 +116,14 @@ TEST_P(TlsVersions, EchoesALotBothWays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tls, TlsVersions,
-                         testing::Values(VersionRow{"tls12", TLS1_2_VERSION, "TLSv1.2"}, VersionRow{"tls13", TLS1_3_VERSION, "TLSv1.3"}),
+                         ::testing::Values(VersionRow{"tls12", TLS1_2_VERSION, "TLSv1.2"}, VersionRow{"tls13", TLS1_3_VERSION, "TLSv1.3"}),
                          [](const auto& row) { return row.param.name; });
 
 struct OldVersionRow {
   const char* name;
   int version;
 };
-struct OldTlsVersions : TlsStreamTest, testing::WithParamInterface<OldVersionRow> {};
+struct OldTlsVersions : TlsStreamTest, ::testing::WithParamInterface<OldVersionRow> {};
 
 TEST_P(OldTlsVersions, L01_AreRefused) {
   SSL_CTX_set_min_proto_version(client_context.get(), GetParam().version);
@@ -136,7 +136,7 @@ TEST_P(OldTlsVersions, L01_AreRefused) {
   EXPECT_FALSE(client_ok);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tls, OldTlsVersions, testing::Values(OldVersionRow{"tls10", TLS1_VERSION}, OldVersionRow{"tls11", TLS1_1_VERSION}),
+INSTANTIATE_TEST_SUITE_P(Tls, OldTlsVersions, ::testing::Values(OldVersionRow{"tls10", TLS1_VERSION}, OldVersionRow{"tls11", TLS1_1_VERSION}),
                          [](const auto& row) { return row.param.name; });
 
 struct SuiteRow {
@@ -144,7 +144,7 @@ struct SuiteRow {
   const char* suite;
   bool accepted;
 };
-struct TlsSuites : TlsStreamTest, testing::WithParamInterface<SuiteRow> {};
+struct TlsSuites : TlsStreamTest, ::testing::WithParamInterface<SuiteRow> {};
 
 TEST_P(TlsSuites, L02_AreOnlyTheModernOnes) {
   SSL_CTX_set_max_proto_version(client_context.get(), TLS1_2_VERSION);
@@ -160,7 +160,7 @@ TEST_P(TlsSuites, L02_AreOnlyTheModernOnes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Tls, TlsSuites,
-    testing::Values(SuiteRow{"aes128_gcm", "ECDHE-ECDSA-AES128-GCM-SHA256", true},
+    ::testing::Values(SuiteRow{"aes128_gcm", "ECDHE-ECDSA-AES128-GCM-SHA256", true},
                     SuiteRow{"chacha20", "ECDHE-ECDSA-CHACHA20-POLY1305", true}, SuiteRow{"cbc_sha1", "ECDHE-ECDSA-AES128-SHA", false},
                     SuiteRow{"cbc_sha256", "ECDHE-ECDSA-AES128-SHA256", false}, SuiteRow{"rsa_key_exchange", "AES128-GCM-SHA256", false},
                     SuiteRow{"finite_field_dh", "DHE-RSA-AES128-GCM-SHA256", false}, SuiteRow{"anonymous", "AECDH-AES128-SHA", false},
@@ -252,13 +252,13 @@ struct GarbageRow {
   std::string bytes;
   const char* detail;
 };
-struct TlsGarbage : TlsStreamTest, testing::WithParamInterface<GarbageRow> {};
+struct TlsGarbage : TlsStreamTest, ::testing::WithParamInterface<GarbageRow> {};
 
 TEST_P(TlsGarbage, L09_EndsTheHandshake) {
   peer.write(GetParam().bytes);
   Result<void> outcome{};
   loop.run([](TlsGarbage& self, Result<void>& result) -> Task<void> {
-    self.stream.expire_after(kPatience);
+    self.stream.expire_after(kTlsPatience);
     result = co_await self.stream.accept_tls(self.server_context.get());
     self.stream.abort();
   }(*this, outcome));
@@ -276,7 +276,7 @@ std::string random_bytes(std::size_t size) {
 
 INSTANTIATE_TEST_SUITE_P(
     Tls, TlsGarbage,
-    testing::Values(GarbageRow{"K23_plain_http", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http request"},
+    ::testing::Values(GarbageRow{"K23_plain_http", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http request"},
                     GarbageRow{"noise", random_bytes(64), "wrong version number"},
                     GarbageRow{"L12_record_too_long", std::string("\x16\x03\x01\x48\x01", 5) + std::string(64, 'x'),
                                "packet length too long"},
@@ -288,7 +288,7 @@ TEST_F(TlsStreamTest, AClientThatGoesAwayInTheHandshakeIsNoError) {
   peer.close();
   Result<void> outcome{};
   loop.run([](TlsStreamTest& self, Result<void>& result) -> Task<void> {
-    self.stream.expire_after(kPatience);
+    self.stream.expire_after(kTlsPatience);
     result = co_await self.stream.accept_tls(self.server_context.get());
     self.stream.never_expire();
   }(*this, outcome));

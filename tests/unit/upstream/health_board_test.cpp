@@ -8,13 +8,13 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Kind = HealthEvent::Kind;
+using Event = HealthEvent::Kind;
 
 const MonotonicTime kStart{seconds(1000)};
 const HealthSettings kHealth{.path = "/", .healthy_after = 2, .unhealthy_after = 3};
 
-std::vector<Kind> kinds(HealthBoard& board) {
-  std::vector<Kind> found;
+std::vector<Event> kinds(HealthBoard& board) {
+  std::vector<Event> found;
   for (const HealthEvent& event : board.take_events()) found.push_back(event.kind);
   return found;
 }
@@ -41,7 +41,7 @@ TEST(HealthBoard, O08_TheFirstBadCheckIsEnoughAndOneGoodOneMendsIt) {
   check(board, true);
   EXPECT_EQ(board.share(0), HealthBoard::kFullShare);
   EXPECT_TRUE(board.is_plain());
-  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Kind::unhealthy, Kind::healthy));
+  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Event::unhealthy, Event::healthy));
 }
 
 TEST(HealthBoard, O08_AServerThatWorkedLeavesAfterAFewBadChecksOnly) {
@@ -65,7 +65,7 @@ TEST(HealthBoard, O08_AFlappingServerStaysOutUntilItIsGoodSeveralTimesInARow) {
     EXPECT_FALSE(board.is_fit(0));
     check(board, false);
   }
-  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Kind::unhealthy)) << "no storm of events";
+  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Event::unhealthy)) << "no storm of events";
   check(board, true, 2);
   EXPECT_TRUE(board.is_fit(0));
 }
@@ -81,7 +81,7 @@ TEST(HealthBoard, EjectsAServerAfterFailuresInARow) {
   EXPECT_FALSE(board.is_fit(0));
   EXPECT_TRUE(board.is_merely_ejected(0));
   EXPECT_EQ(board.ejections(), 1U);
-  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Kind::ejected));
+  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Event::ejected));
 }
 
 TEST(HealthBoard, EjectsNobodyWhereThatIsOff) {
@@ -130,7 +130,7 @@ TEST(HealthBoard, PutsAnEjectedServerOnTrialWhenItsTimeIsOver) {
   EXPECT_FALSE(board.is_fit(0));
   board.succeeded(0, true, kStart + seconds(11));
   EXPECT_TRUE(board.is_plain());
-  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Kind::ejected, Kind::returned));
+  EXPECT_THAT(kinds(board), ::testing::ElementsAre(Event::ejected, Event::returned));
 }
 
 TEST(HealthBoard, TakesAnyRequestForATrialThatNobodyElseWants) {

@@ -21,7 +21,7 @@ using testing::ScriptedUpstream;
 using testing::TlsServer;
 using namespace std::chrono_literals;
 
-ScriptedUpstream::Script answering(std::string answer) {
+ScriptedUpstream::Script serving(std::string answer) {
   return [answer = std::move(answer)](Peer& peer) {
     peer.read_head();
     peer.write(answer);
@@ -88,16 +88,16 @@ TEST_F(HttpsFetcherTest, GetsADocument) {
 }
 
 TEST_F(HttpsFetcherTest, ReadsEveryFraming) {
-  ScriptedUpstream server({answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
-                           answering("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde"),
-                           answering("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde")});
+  ScriptedUpstream server({serving("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+                           serving("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde"),
+                           serving("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde")});
   for (int i = 0; i < 3; ++i) EXPECT_EQ(outcome(get(server)), "abcde") << i;
 }
 
 TEST_F(HttpsFetcherTest, E01_AnythingButA200IsNoDocument) {
-  ScriptedUpstream server({answering("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}"),
-                           answering("HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}"), answering("HTTP/1.1 204 No Content\r\n\r\n"),
-                           answering("HTTP/1.1 304 Same\r\n\r\n")});
+  ScriptedUpstream server({serving("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}"),
+                           serving("HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}"), serving("HTTP/1.1 204 No Content\r\n\r\n"),
+                           serving("HTTP/1.1 304 Same\r\n\r\n")});
   for (const std::string status : {"500", "404", "204", "304"}) {
     const auto got = get(server);
     ASSERT_FALSE(got) << status;
@@ -107,8 +107,8 @@ TEST_F(HttpsFetcherTest, E01_AnythingButA200IsNoDocument) {
 }
 
 TEST_F(HttpsFetcherTest, E01_E10_FollowsNoRedirect) {
-  ScriptedUpstream elsewhere({answering(sized("elsewhere"))});
-  ScriptedUpstream server({answering("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:" + std::to_string(elsewhere.port()) +
+  ScriptedUpstream elsewhere({serving(sized("elsewhere"))});
+  ScriptedUpstream server({serving("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:" + std::to_string(elsewhere.port()) +
                                      "/\r\nContent-Length: 0\r\n\r\n")});
   const auto got = get(server);
   ASSERT_FALSE(got);
@@ -134,8 +134,8 @@ TEST_F(HttpsFetcherTest, E02_StopsAtTheLimit) {
     return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" + body.substr(0, 1000) + "\r\n" +
            (body.size() > 1000 ? "1\r\nx\r\n" : "") + "0\r\n\r\n";
   };
-  ScriptedUpstream server({answering(sized(most)), answering(sized(more)), answering(chunked(most)), answering(chunked(more)),
-                           answering("HTTP/1.1 200 OK\r\n\r\n" + most), answering("HTTP/1.1 200 OK\r\n\r\n" + more)});
+  ScriptedUpstream server({serving(sized(most)), serving(sized(more)), serving(chunked(most)), serving(chunked(more)),
+                           serving("HTTP/1.1 200 OK\r\n\r\n" + most), serving("HTTP/1.1 200 OK\r\n\r\n" + more)});
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(outcome(get(server)), most) << i;
     EXPECT_EQ(outcome(get(server)), "too_large") << i;
@@ -173,15 +173,15 @@ TEST_F(HttpsFetcherTest, E01_AServerThatHangsIsGivenUp) {
 
 TEST_F(HttpsFetcherTest, E02_CompressionIsRefused) {
   ScriptedUpstream server(
-      {answering(sized("bomb", "Content-Encoding: gzip\r\n")), answering(sized("plain", "Content-Encoding: identity\r\n"))});
+      {serving(sized("bomb", "Content-Encoding: gzip\r\n")), serving(sized("plain", "Content-Encoding: identity\r\n"))});
   EXPECT_EQ(outcome(get(server)), "unsupported");
   EXPECT_EQ(outcome(get(server)), "plain");
 }
 
 TEST_F(HttpsFetcherTest, E02_AnAnswerThatIsCutOffIsNone) {
-  ScriptedUpstream server({answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), answering("HTTP/1.1 200 OK\r\nConte"),
-                           answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"), answering("nonsense\r\n\r\n"),
-                           answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")});
+  ScriptedUpstream server({serving("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), serving("HTTP/1.1 200 OK\r\nConte"),
+                           serving("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"), serving("nonsense\r\n\r\n"),
+                           serving("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")});
   for (const char* const fault : {"broken", "broken", "broken", "malformed", "malformed"}) EXPECT_EQ(outcome(get(server)), fault);
 }
 

@@ -66,9 +66,9 @@ class WebSocketHandler final : public http::RequestHandler {
 };
 
 // A gateway of one connection.
-class Front {
+class TunnelFront {
  public:
-  explicit Front(ScriptedUpstream::Script script)
+  explicit TunnelFront(ScriptedUpstream::Script script)
       : server_({std::move(script)}),
         worker_(server_),
         tunnels_(worker_.wheel(), metrics_),
@@ -78,7 +78,7 @@ class Front {
     tasks_.spawn(serve());
     thread_ = std::thread([this] { worker_.run_until([this] { return tasks_.size() == 0; }); });
   }
-  ~Front() { finish(); }
+  ~TunnelFront() { finish(); }
   void finish() {
     if (thread_.joinable()) thread_.join();
   }
@@ -127,7 +127,7 @@ constexpr std::string_view kSwitched =
 
 TEST(UpstreamTunnel, AsksTheUpstreamWithAHandshakeOfOurOwn) {
   std::string head;
-  Front front([&head](Peer& peer) {
+  TunnelFront front([&head](Peer& peer) {
     head = peer.read_head();
     peer.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     peer.read_to_end();
@@ -147,7 +147,7 @@ TEST(UpstreamTunnel, AsksTheUpstreamWithAHandshakeOfOurOwn) {
 TEST(UpstreamTunnel, CarriesFramesAfterTheSwitch) {
   const std::string question = client_frame(1, "hello");
   const std::string answer = server_frame(1, "hello yourself");
-  Front front([&](Peer& peer) {
+  TunnelFront front([&](Peer& peer) {
     peer.read_head();
     peer.write(std::string(kSwitched) + "Sec-WebSocket-Protocol: v2\r\nSet-Cookie: a=b\r\nServer: theirs\r\nKeep-Alive: timeout=5\r\n\r\n");
     EXPECT_EQ(peer.read_exactly(question.size()), question);
@@ -180,7 +180,7 @@ TEST(UpstreamTunnel, CarriesFramesAfterTheSwitch) {
 TEST(UpstreamTunnel, K19_HoldsEarlyBytesUntilTheSwitch) {
   const std::string early = client_frame(1, "early");
   const std::string greeting = server_frame(1, "greeting");
-  Front front([&](Peer& peer) {
+  TunnelFront front([&](Peer& peer) {
     peer.read_head();
     EXPECT_TRUE(peer.is_silent(std::chrono::milliseconds(200))) << "nothing of a tunnel before it is one";
     peer.write(std::string(kSwitched) + "\r\n" + greeting);
@@ -195,7 +195,7 @@ TEST(UpstreamTunnel, K19_HoldsEarlyBytesUntilTheSwitch) {
 }
 
 TEST(UpstreamTunnel, Q05_RelaysARefusalAndReadsNoRequestBehindIt) {
-  Front front([&](Peer& peer) {
+  TunnelFront front([&](Peer& peer) {
     EXPECT_THAT(peer.read_head(), StartsWith("GET /chat "));
     peer.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     EXPECT_EQ(peer.read_to_end(), "");
@@ -222,7 +222,7 @@ TEST(UpstreamTunnel, RefusesASwitchThatIsNone) {
       {"UnknownSubprotocol", std::string(kSwitched) + "Sec-WebSocket-Protocol: v3\r\n\r\n"},
   };
   for (const auto& [name, answer] : answers) {
-    Front front([&](Peer& peer) {
+    TunnelFront front([&](Peer& peer) {
       peer.read_head();
       peer.write(answer + "leaked bytes");
       EXPECT_EQ(peer.read_to_end(), "");
@@ -238,7 +238,7 @@ TEST(UpstreamTunnel, RefusesASwitchThatIsNone) {
 }
 
 TEST(UpstreamTunnel, RefusesASwitchThatNobodyAskedFor) {
-  Front front([&](Peer& peer) {
+  TunnelFront front([&](Peer& peer) {
     peer.read_head();
     peer.write(std::string(kSwitched) + "\r\nleaked");
     peer.read_to_end();
@@ -249,7 +249,7 @@ TEST(UpstreamTunnel, RefusesASwitchThatNobodyAskedFor) {
 }
 
 TEST(UpstreamTunnel, Q04_AnInterruptionSaysWhyBeforeItCloses) {
-  Front front([&](Peer& peer) {
+  TunnelFront front([&](Peer& peer) {
     peer.read_head();
     peer.write(std::string(kSwitched) + "\r\n");
     EXPECT_EQ(peer.read_to_end(), "");
@@ -265,7 +265,7 @@ TEST(UpstreamTunnel, Q04_AnInterruptionSaysWhyBeforeItCloses) {
 }
 
 TEST(UpstreamTunnel, Q07_AResetOfTheUpstreamEndsTheClient) {
-  Front front([&](Peer& peer) {
+  TunnelFront front([&](Peer& peer) {
     peer.read_head();
     peer.write(std::string(kSwitched) + "\r\n");
     peer.read_exactly(1);
