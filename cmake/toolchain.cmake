@@ -6,6 +6,17 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       "CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime" ${CCACHE})
 endif()
 
+# Files of a folder that are compiled together share what their headers cost: a clean build in half of the time. What somebody changes over
+# and over is sooner built alone: the dev preset.
+option(SALLYPORT_UNITY "Compile several files of a folder together" ON)
+function(sallyport_unity target files)  # 0: all of them
+  if(SALLYPORT_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${files})
+    # GCC takes the anonymous namespace of an included file for a header's.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 find_program(MOLD mold)
 add_library(sallyport_build INTERFACE)
 if(MOLD)
@@ -17,6 +28,8 @@ target_compile_options(sallyport_build INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # ccache can only see through a precompiled header when GCC keeps its inputs.
   target_compile_options(sallyport_build INTERFACE -fpch-preprocess)
+  # Collects its garbage first when it holds a gigabyte, not over and over: a tenth of the time of a large file.
+  target_compile_options(sallyport_build INTERFACE "SHELL:--param ggc-min-heapsize=1048576")
   if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC 12 sees overruns inside std::string's own constructors when it optimises (its bugs 105329 and 105651). Clang's warnings and the
     # address sanitizer look at the same code. It also takes the frame of a coroutine, which Asio allocates and frees in a matching pair, for

@@ -15,6 +15,8 @@ namespace sallyport::app {
 // A path of `source`, made relative to where the process stands (or absolute when it was).
 [[nodiscard]] std::string resolve(const Source& source, std::string_view path);
 
+inline constexpr std::size_t kKeyFileBytesMax = 1024 * 1024;  // of a file with keys
+
 // Reads a regular file. Fault::not_found, unavailable (unreadable, a directory, a device), too_large. The detail says why, without the
 // path.
 [[nodiscard]] Result<std::string> read_regular_file(const std::string& path, std::size_t bytes_max);

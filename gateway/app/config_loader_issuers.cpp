@@ -24,7 +24,6 @@ using std::chrono::seconds;
 constexpr seconds kDefaultTolerance{5};
 constexpr std::string_view kEdge = "edge";                        // the issuer of the tokens that the gateway itself issues (DESIGN §2.3)
 constexpr std::string_view kCertificates = "client-certificate";  // the issuer of those that a client certificate names
-constexpr std::size_t kKeyFileBytesMax = 1024 * 1024;
 
 // Where messages about an issuer's settings point to, as long as they are needed.
 struct IssuerNodes {
@@ -277,22 +276,11 @@ void read_optional_parts(Loading& loading, const MapReader& reader, authenticate
   }
 }
 
-// Private or shared keys stand in this text: JWK members, or a PEM block.
-bool holds_private_keys(std::string_view text) {
-  if (text.find("PRIVATE KEY-----") != std::string::npos) return true;
-  JsonLimits limits;
-  limits.bytes_max = kKeyFileBytesMax;
-  const Result<Json> document = Json::parse(text, limits);
-  const Json* keys = document ? document->find("keys") : nullptr;
-  if (keys == nullptr || keys->array() == nullptr) return false;
-  return std::ranges::any_of(*keys->array(), [](const Json& key) { return key.find("d") != nullptr || key.find("k") != nullptr; });
-}
-
 void check_key_file(Problems& problems, const Node& node, const KeyFile& file, const KnownIssuer& known) {
   if (file.kind == KeyFile::Kind::secret_file) return;  // looked at when it was read
   const Result<Secret> content = read_secret_file(file.path, kKeyFileBytesMax);
   if (!content) return;  // load_issuer() has read it
-  if (!holds_private_keys({reinterpret_cast<const char*>(content->reveal().data()), content->size()})) return;
+  if (!authenticate::holds_private_keys(text_of(*content))) return;
   check_is_closed(problems, node, file.path);
   if (known.issuer->keys->keys()->has_secrets()) return;
   problems.warning(node.at, fmt::format("{} holds private keys, which verify nothing; expected the public halves alone", shown(node)));

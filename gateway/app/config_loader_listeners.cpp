@@ -19,7 +19,6 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kGiB = 1024 * 1024 * kKiB;
-constexpr DurationRange kPhase{milliseconds(10), hours(24)};
 
 // The address as the system spells it; empty when `text` is none.
 std::string canonical_address(int family, const std::string& text) {
@@ -174,18 +173,8 @@ void read_timeouts(Loading& loading, const Node& node, http::Timeouts& timeouts)
   for (const auto& [key, timeout] : phases) {
     const Node* value = reader.find(key);
     if (value == nullptr) continue;
-    if (const auto duration = read_duration(loading.problems, *value, kPhase)) *timeout = *duration;
+    if (const auto duration = read_duration(loading.problems, *value, kPhaseRange)) *timeout = *duration;
   }
-}
-
-std::optional<Network> read_network(Problems& problems, const Node& item) {
-  const auto text = read_text(problems, item, "a network like 10.0.0.0/8");
-  if (!text) return std::nullopt;
-  const Result<Network> network = Network::parse(*text);
-  if (network) return *network;
-  problems.error(item.at,
-                 fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(item), because(item, network.error())));
-  return std::nullopt;
 }
 
 // Trusting everybody's X-Forwarded-For would let everybody say who he is. An empty list trusts nobody.

@@ -72,16 +72,6 @@ std::optional<Requirement> read_issuer_test(const TestReading& reading) {
   return made(authorize::IssuerIs{std::move(*name)});
 }
 
-std::optional<authorize::Network> read_network(Problems& problems, const Node& node) {
-  const auto text = read_text(problems, node, "a network like 10.0.0.0/8");
-  if (!text) return std::nullopt;
-  const Result<authorize::Network> network = authorize::Network::parse(*text);
-  if (network) return *network;
-  problems.error(node.at,
-                 fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(node), because(node, network.error())));
-  return std::nullopt;
-}
-
 std::optional<Requirement> read_networks(const TestReading& reading) {
   authorize::NetworkIs test;
   const bool is_one = reading.node.kind == Node::Kind::scalar;

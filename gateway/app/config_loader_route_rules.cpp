@@ -70,15 +70,7 @@ std::vector<RateLimit> read_limits(Problems& problems, const Node& node, std::st
 std::vector<Network> read_networks(Problems& problems, const Node& node) {
   std::vector<Network> networks;
   for (const Node* item : read_list(problems, node, "a list of networks like [10.0.0.0/8]")) {
-    const auto text = read_text(problems, *item, "a network like 10.0.0.0/8");
-    if (!text) continue;
-    const Result<Network> network = Network::parse(*text);
-    if (network) {
-      networks.push_back(*network);
-    } else {
-      problems.error(item->at,
-                     fmt::format("{} is no network{}; expected one like 10.0.0.0/8", shown(*item), because(*item, network.error())));
-    }
+    if (const auto network = read_network(problems, *item)) networks.push_back(*network);
   }
   return networks;
 }

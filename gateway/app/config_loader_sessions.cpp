@@ -18,7 +18,6 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr DurationRange kLife{seconds(1), hours(24 * 366)};
-constexpr std::size_t kKeyFileBytesMax = 1024 * 1024;
 constexpr std::size_t kTagSecretBytesMin = 32;
 constexpr std::size_t kForeignSecretBytesMin = 8;
 // Claims that say who somebody is and for how long: they are not for a record to overrule.

@@ -16,10 +16,9 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
-constexpr DurationRange kPhase{milliseconds(10), hours(24)};
 constexpr DurationRange kInterval{milliseconds(100), hours(1)};
 constexpr std::size_t kTlsFileBytesMax = 16 * 1024 * 1024;
-constexpr std::string_view kExpectedUrl = "http://HOST:PORT, https://HOST:PORT or unix:/PATH";
+constexpr std::string_view kExpectedServer = "http://HOST:PORT, https://HOST:PORT or unix:/PATH";
 
 // nullopt with the reason in `reason`.
 std::optional<upstream::ServerSettings> parse_url(std::string_view url, std::string& reason) {
@@ -65,17 +64,17 @@ void read_server(Loading& loading, const Node& node, upstream::UpstreamSettings&
   if (const Node* value = reader.find("weight")) {
     if (const auto number = read_integer(problems, *value, 1, 1'000)) weight = static_cast<std::uint32_t>(*number);
   }
-  const Node* url = reader.require("url", kExpectedUrl);
+  const Node* url = reader.require("url", kExpectedServer);
   if (url == nullptr) return;
-  const auto text = read_text(problems, *url, kExpectedUrl);
+  const auto text = read_text(problems, *url, kExpectedServer);
   if (!text) return;
   std::string reason;
   auto server = parse_url(*text, reason);
   if (!server) {
     // Neither shown when it may hold a password.
     const bool may_hold_one = url->expanded || text->find('@') != std::string::npos;
-    return problems.error(url->at, may_hold_one ? fmt::format("this is no URL of a server; expected {}, without credentials", kExpectedUrl)
-                                                : fmt::format("{} {}; expected {}", shown(*url), reason, kExpectedUrl));
+    return problems.error(url->at, may_hold_one ? fmt::format("this is no URL of a server; expected {}, without credentials", kExpectedServer)
+                                                : fmt::format("{} {}; expected {}", shown(*url), reason, kExpectedServer));
   }
   const auto is_same = [&](const upstream::ServerSettings& other) {
     return other.host == server->host && other.port == server->port && other.unix_path == server->unix_path;
@@ -93,7 +92,7 @@ void read_timeouts(Problems& problems, const Node& node, upstream::UpstreamSetti
   for (const auto& [key, timeout] : phases) {
     const Node* value = reader.find(key);
     if (value == nullptr) continue;
-    if (const auto duration = read_duration(problems, *value, kPhase)) *timeout = *duration;
+    if (const auto duration = read_duration(problems, *value, kPhaseRange)) *timeout = *duration;
   }
 }
 
@@ -176,7 +175,7 @@ void read_health(Problems& problems, const Node& node, upstream::UpstreamSetting
   }
   health.timeout = std::min(health.timeout, health.interval);
   if (const Node* timeout = reader.find("timeout")) {
-    health.timeout = read_duration(problems, *timeout, kPhase).value_or(health.timeout);
+    health.timeout = read_duration(problems, *timeout, kPhaseRange).value_or(health.timeout);
     if (health.timeout > health.interval) {
       problems.error(timeout->at, fmt::format("{} is longer than the interval; a check must end before the next begins", shown(*timeout)));
     }

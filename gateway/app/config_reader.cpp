@@ -316,4 +316,14 @@ std::optional<std::size_t> read_word(Problems& problems, const Node& node, std::
   return std::nullopt;
 }
 
+std::optional<Network> read_network(Problems& problems, const Node& item) {
+  const auto text = read_text(problems, item, "a network like 10.0.0.0/8");
+  if (!text) return std::nullopt;
+  const Result<Network> network = Network::parse(*text);
+  if (network) return *network;
+  problems.error(item.at,
+                 fmt::format("{} is no network{}; expected something like 10.0.0.0/8", shown(item), because(item, network.error())));
+  return std::nullopt;
+}
+
 }  // namespace sallyport::app

@@ -12,6 +12,7 @@
 #include "app/problems.hpp"
 #include "app/yaml_reader.hpp"
 #include "base/json.hpp"
+#include "base/network.hpp"
 
 namespace sallyport::app {
 
@@ -57,6 +58,8 @@ struct DurationRange {
   std::chrono::milliseconds least;
   std::chrono::milliseconds most;
 };
+inline constexpr DurationRange kPhaseRange{std::chrono::milliseconds(10), std::chrono::hours(24)};  // of what `timeouts` name
+[[nodiscard]] std::optional<Network> read_network(Problems& problems, const Node& node);            // an address, or ADDRESS/BITS
 [[nodiscard]] std::optional<std::chrono::milliseconds> read_duration(Problems& problems, const Node& node, const DurationRange& range);
 // `512B 16KiB 10MiB 1GiB`: a whole number and a unit, always.
 [[nodiscard]] std::optional<std::uint64_t> read_size(Problems& problems, const Node& node, std::uint64_t least, std::uint64_t most);

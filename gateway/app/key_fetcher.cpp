@@ -27,14 +27,6 @@ constexpr std::size_t kWarningsMax = 10;  // of one set, in the log
 
 MonotonicTime now() { return std::chrono::steady_clock::now(); }
 
-// Members that must never have left the issuer: what holds them is used (its public half), and written down nowhere.
-bool holds_private_keys(std::string_view jwks) {
-  const Result<Json> document = Json::parse(jwks, {.bytes_max = authenticate::KeySet::kBytesMax});
-  const Json* keys = document ? document->find("keys") : nullptr;
-  if (keys == nullptr || keys->array() == nullptr) return false;
-  return std::ranges::any_of(*keys->array(), [](const Json& key) { return key.find("d") != nullptr || key.find("k") != nullptr; });
-}
-
 }  // namespace
 
 milliseconds refresh_delay(std::optional<seconds> life, std::uint64_t roll) noexcept {
@@ -246,7 +238,8 @@ Result<void> KeyFetchers::take(Entry& entry, const upstream::HttpsFetcher::Docum
 void KeyFetchers::keep(Entry& entry, const std::string& jwks) const {
   if (entry.url.cache_file.empty()) return;
   Result<void> written = make_error(Fault::unsupported, "it holds private keys, which its URL must not serve");
-  if (!holds_private_keys(jwks))
+  // Such members must never have left the issuer: what holds them is used (its public half), and written down nowhere.
+  if (!authenticate::holds_private_keys(jwks))
     written = authenticate::write_cached_keys(entry.url.cache_file, entry.url.url, {jwks, entry.last->fetched_at});
   if (written) return;
   surroundings_.log.event(Level::warning, "keys_not_kept",

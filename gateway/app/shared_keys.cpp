@@ -5,9 +5,8 @@
 namespace sallyport::app {
 namespace {
 
-std::string_view view(const Secret& secret) { return {reinterpret_cast<const char*>(secret.reveal().data()), secret.size()}; }
 
-Secret copy_of(const Secret& secret) { return Secret(std::string(view(secret))); }
+Secret copy_of(const Secret& secret) { return Secret(std::string(text_of(secret))); }
 
 constexpr std::size_t kSecretBytes = 32;
 constexpr std::string_view kName = "tags";
@@ -55,7 +54,7 @@ std::string digest_of_files(const std::vector<std::string>& files) {
   std::string digests;
   for (const std::string& file : files) {
     const Result<Secret> secret = read_secret_file(file);
-    const Sha256 digest = sha256(secret ? view(*secret) : std::string_view());
+    const Sha256 digest = sha256(secret ? text_of(*secret) : std::string_view());
     digests.append(reinterpret_cast<const char*>(digest.data()), digest.size());
   }
   return digests;
@@ -75,7 +74,7 @@ void SharedKeys::stop() {
 }
 
 void SharedKeys::adopt(const Secret& secret) {
-  if (equal_in_constant_time(view(secret), view(agreed_))) return;
+  if (equal_in_constant_time(text_of(secret), text_of(agreed_))) return;
   if (!agreed_.empty()) {
     log_.event(observe::Level::warning, "shared_keys_changed",
                "the store holds another secret than before: sessions and refresh tokens from before are refused");

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "app/config_files.hpp"
 #include "authenticate/jwt.hpp"
 #include "base/json.hpp"
 #include "base/secret.hpp"
@@ -13,9 +14,7 @@
 namespace sallyport::app {
 namespace {
 
-constexpr std::size_t kKeyFileBytesMax = 1024 * 1024;
 
-std::string_view view(const Secret& secret) { return {reinterpret_cast<const char*>(secret.reveal().data()), secret.size()}; }
 
 // kCouldNotStart: there is no reading it.
 std::optional<Secret> read_keys(const std::string& path, const Streams& streams) {
@@ -83,7 +82,7 @@ int generate_keys(authenticate::Algorithm algorithm, const std::optional<std::st
 int print_public_keys(const std::string& keys_file, const Streams& streams) {
   const std::optional<Secret> content = read_keys(keys_file, streams);
   if (!content) return kCouldNotStart;
-  const Result<std::string> keys = authenticate::SigningKey::public_jwks(view(*content));
+  const Result<std::string> keys = authenticate::SigningKey::public_jwks(text_of(*content));
   if (!keys) return refuse(streams, keys.error().detail);
   streams.out << *keys << '\n';
   return kDone;
@@ -97,7 +96,7 @@ int sign_token(const SignOptions& options, WallTime now, const Streams& streams)
   }
   const std::optional<Secret> content = read_keys(options.keys_file, streams);
   if (!content) return kCouldNotStart;
-  const Result<std::vector<authenticate::SigningKey>> keys = authenticate::SigningKey::from_jwks(view(*content));
+  const Result<std::vector<authenticate::SigningKey>> keys = authenticate::SigningKey::from_jwks(text_of(*content));
   if (!keys) return refuse(streams, keys.error().detail);
   const authenticate::SigningKey* key = choose_key(*keys, options.key_id);
   if (key == nullptr) return refuse(streams, fmt::format("no key has the kid {}", options.key_id.value_or("")));
@@ -127,7 +126,7 @@ int verify_tokens(const VerifyOptions& options, const Streams& streams) {
   const std::optional<Secret> content = read_keys(options.keys_file, streams);
   if (!content) return kCouldNotStart;
   std::vector<std::string> warnings;
-  const Result<authenticate::KeySet> keys = authenticate::KeySet::from_text(view(*content), warnings);
+  const Result<authenticate::KeySet> keys = authenticate::KeySet::from_text(text_of(*content), warnings);
   for (const std::string& warning : warnings) streams.error << "sallyport: " << warning << '\n';
   if (!keys) return refuse(streams, keys.error().detail);
   if (options.token) {

@@ -16,7 +16,7 @@
 namespace sallyport::authenticate {
 namespace {
 
-constexpr std::size_t kHeaderBytesMax = 8 * 1024;
+constexpr std::size_t kFirstLineBytesMax = 8 * 1024;
 
 Error unavailable(std::string_view what) {
   return make_error(Fault::unavailable, std::string(what) + ": " + std::generic_category().message(errno));
@@ -65,12 +65,12 @@ const std::string* text_member(const Json& header, std::string_view name) {
 }  // namespace
 
 Result<CachedKeys> read_cached_keys(const std::string& path, std::string_view url) {
-  const Result<Secret> content = read_secret_file(path, kHeaderBytesMax + KeySet::kBytesMax);
+  const Result<Secret> content = read_secret_file(path, kFirstLineBytesMax + KeySet::kBytesMax);
   if (!content) return content.error();
   const std::string_view text(reinterpret_cast<const char*>(content->reveal().data()), content->size());
   const std::size_t line = text.find('\n');
   if (line == std::string_view::npos) return make_error(Fault::malformed, "the file is no key cache");
-  const Result<Json> header = Json::parse(text.substr(0, line), {.bytes_max = kHeaderBytesMax});
+  const Result<Json> header = Json::parse(text.substr(0, line), {.bytes_max = kFirstLineBytesMax});
   if (!header) return make_error(Fault::malformed, "the file is no key cache");
   const std::string* served_by = text_member(*header, "url");
   const std::string* digest = text_member(*header, "sha256");

@@ -32,8 +32,6 @@ constexpr std::array<AlgorithmFacts, kAlgorithmCount> kAlgorithms{{
 
 constexpr std::size_t index(Algorithm algorithm) noexcept { return static_cast<std::size_t>(algorithm); }
 
-const unsigned char* bytes(std::string_view text) noexcept { return reinterpret_cast<const unsigned char*>(text.data()); }
-
 // A context that has done everything but the signature itself.
 PkeyContextPtr ready_verifier(EVP_PKEY* pkey, Algorithm algorithm) {
   PkeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey, nullptr));
@@ -314,6 +312,14 @@ bool KeySet::has_secrets() const noexcept {
 
 bool KeySet::can_verify(Algorithm algorithm) const noexcept {
   return std::any_of(keys_.begin(), keys_.end(), [&](const VerificationKey& key) { return key.fits(algorithm); });
+}
+
+bool holds_private_keys(std::string_view text) {
+  if (text.find("PRIVATE KEY-----") != std::string_view::npos) return true;
+  const Result<Json> document = Json::parse(text, {.bytes_max = KeySet::kBytesMax});
+  const Json* keys = document ? document->find("keys") : nullptr;
+  if (keys == nullptr || keys->array() == nullptr) return false;
+  return std::ranges::any_of(*keys->array(), [](const Json& key) { return key.find("d") != nullptr || key.find("k") != nullptr; });
 }
 
 }  // namespace sallyport::authenticate

@@ -54,6 +54,9 @@ class VerificationKey {
   std::unique_ptr<const KeyMaterial> material_;
 };
 
+// Private or shared keys stand in this text: JWK members (of a document of at most KeySet::kBytesMax), or a PEM block.
+[[nodiscard]] bool holds_private_keys(std::string_view text);
+
 // The keys of one issuer.
 class KeySet {
  public:

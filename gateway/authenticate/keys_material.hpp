@@ -23,6 +23,8 @@ using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, FreeWith<&EVP_MD_CTX_free>>
 using MacContextPtr = std::unique_ptr<EVP_MAC_CTX, FreeWith<&EVP_MAC_CTX_free>>;
 using BignumPtr = std::unique_ptr<BIGNUM, FreeWith<&BN_clear_free>>;
 
+inline const unsigned char* bytes(std::string_view text) noexcept { return reinterpret_cast<const unsigned char*>(text.data()); }
+
 // A failed call leaves its errors on the thread's queue, where an unrelated TLS connection would find them and die (hazards R06).
 struct CleanErrorQueue {
   CleanErrorQueue() = default;

@@ -19,9 +19,7 @@ using EcdsaSignature = std::unique_ptr<ECDSA_SIG, FreeWith<&ECDSA_SIG_free>>;
 
 constexpr int kGeneratedRsaBits = 2048;
 
-unsigned char* bytes(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-
+unsigned char* buffer_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
 Error failed(std::string_view what) { return make_error(Fault::internal, "OpenSSL: " + std::string(what)); }
 
 // A key without `alg` signs by the usual algorithm of its kind.
@@ -49,7 +47,7 @@ Result<std::string> sign_asymmetric(EVP_PKEY* pkey, Algorithm algorithm, std::st
   }
   std::string signature(static_cast<std::size_t>(EVP_PKEY_get_size(pkey)), '\0');
   std::size_t length = signature.size();
-  if (EVP_DigestSign(context.get(), bytes(signature), &length, bytes(input), input.size()) != 1) return failed("cannot sign");
+  if (EVP_DigestSign(context.get(), buffer_of(signature), &length, bytes(input), input.size()) != 1) return failed("cannot sign");
   signature.resize(length);
   return signature;
 }
@@ -60,8 +58,8 @@ Result<std::string> raw_ecdsa(std::string_view der, std::size_t coordinate) {
   const EcdsaSignature parsed(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
   std::string raw(2 * coordinate, '\0');
   const int length = static_cast<int>(coordinate);
-  if (!parsed || BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), bytes(raw), length) != length ||
-      BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), bytes(raw) + coordinate, length) != length) {
+  if (!parsed || BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), buffer_of(raw), length) != length ||
+      BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), buffer_of(raw) + coordinate, length) != length) {
     return failed("no ECDSA signature");
   }
   return raw;
@@ -71,7 +69,7 @@ Result<std::string> sign_hmac(std::span<const unsigned char> secret, Algorithm a
   std::string mac(facts_of(algorithm).digest_bytes, '\0');
   std::size_t length = 0;
   if (EVP_Q_mac(nullptr, "HMAC", nullptr, facts_of(algorithm).digest, nullptr, secret.data(), secret.size(), bytes(input), input.size(),
-                bytes(mac), mac.size(), &length) == nullptr) {
+                buffer_of(mac), mac.size(), &length) == nullptr) {
     return failed("cannot authenticate");
   }
   return mac;
@@ -92,7 +90,7 @@ class JwkWriter {
     if (EVP_PKEY_get_bn_param(pkey, parameter, &raw) != 1) return false;
     const BignumPtr value(raw);
     std::string out(length != 0 ? length : static_cast<std::size_t>(BN_num_bytes(raw)), '\0');
-    if (BN_bn2binpad(raw, bytes(out), static_cast<int>(out.size())) < 0) return false;
+    if (BN_bn2binpad(raw, buffer_of(out), static_cast<int>(out.size())) < 0) return false;
     member(name, base64url_encode(out));
     OPENSSL_cleanse(out.data(), out.size());
     return true;
@@ -125,10 +123,10 @@ bool write_ed25519(JwkWriter& out, const EVP_PKEY* pkey, KeyHalf half) {
   std::size_t length = raw.size();
   out.member("kty", "OKP");
   out.member("crv", "Ed25519");
-  if (EVP_PKEY_get_raw_public_key(pkey, bytes(raw), &length) != 1) return false;
+  if (EVP_PKEY_get_raw_public_key(pkey, buffer_of(raw), &length) != 1) return false;
   out.member("x", base64url_encode(raw));
   if (half == KeyHalf::verifying) return true;
-  if (EVP_PKEY_get_raw_private_key(pkey, bytes(raw), &length) != 1) return false;
+  if (EVP_PKEY_get_raw_private_key(pkey, buffer_of(raw), &length) != 1) return false;
   out.member("d", base64url_encode(raw));
   OPENSSL_cleanse(raw.data(), raw.size());
   return true;
@@ -177,7 +175,7 @@ Result<KeyMaterial> generate(Algorithm algorithm) {
   key.algorithm = algorithm;
   if (key.kind == KeyKind::secret) {
     std::string secret(facts_of(algorithm).digest_bytes, '\0');
-    fill_random({bytes(secret), secret.size()});
+    fill_random({buffer_of(secret), secret.size()});
     key.secret = Secret(std::move(secret));
     return key;
   }

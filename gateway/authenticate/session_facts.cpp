@@ -14,8 +14,6 @@ using identity::Refused;
 
 constexpr std::size_t kForeignIdCharsMax = 200;
 
-Refused refuse(RefusalReason reason, std::string detail) { return Refused{reason, std::move(detail)}; }
-
 // The claims with `sub` and `iss` of our own in front: a requirement or a header that names them means what was established.
 Json complete(const Json& claims, const IdentityFacts& facts) {
   JsonObject out;
@@ -83,17 +81,17 @@ std::optional<WallTime> read_javascript_time(std::string_view text) {
 // nullopt in `end`: the cookie ends with the browser, which says nothing here.
 std::optional<Refused> read_cookie_end(const Json& document, std::optional<WallTime>& end) {
   const Json* cookie = document.find("cookie");
-  if (cookie == nullptr || cookie->object() == nullptr) return refuse(RefusalReason::claim_invalid, "no object member cookie");
+  if (cookie == nullptr || cookie->object() == nullptr) return Refused{RefusalReason::claim_invalid, "no object member cookie"};
   const Json* expires = cookie->find("expires");
   if (expires == nullptr || expires->is_null()) return std::nullopt;
   if (expires->string() != nullptr) end = read_javascript_time(*expires->string());
-  if (!end) return refuse(RefusalReason::claim_invalid, "cookie.expires is no time");
+  if (!end) return Refused{RefusalReason::claim_invalid, "cookie.expires is no time"};
   return std::nullopt;
 }
 
 std::optional<Refused> read_subject(const Json& document, const JsonPointer& pointer, std::string& subject) {
   const Json* value = pointer.find(document);
-  if (value == nullptr || value->is_null()) return refuse(RefusalReason::claim_missing, "the subject");
+  if (value == nullptr || value->is_null()) return Refused{RefusalReason::claim_missing, "the subject"};
   if (const std::string* text = value->string(); text != nullptr && !text->empty()) {
     subject = *text;
   } else if (const auto* number = std::get_if<std::int64_t>(&value->value())) {
@@ -101,7 +99,7 @@ std::optional<Refused> read_subject(const Json& document, const JsonPointer& poi
   } else if (const auto* large = std::get_if<std::uint64_t>(&value->value())) {
     subject = std::to_string(*large);
   } else {
-    return refuse(RefusalReason::claim_invalid, "the subject is neither a non-empty string nor an integer");
+    return Refused{RefusalReason::claim_invalid, "the subject is neither a non-empty string nor an integer"};
   }
   return std::nullopt;
 }
@@ -146,9 +144,9 @@ std::string signature_of(std::string_view id, const Secret& secret) {
 }  // namespace
 
 std::variant<IdentityFacts, Refused> facts_of(const store::Session& session, const SessionSettings& settings, WallTime now) {
-  if (session.subject.empty()) return refuse(RefusalReason::claim_missing, "the session's subject");
-  if (session.claims.object() == nullptr) return refuse(RefusalReason::claim_invalid, "the session's claims are no object");
-  if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) return refuse(RefusalReason::expired, "session");
+  if (session.subject.empty()) return Refused{RefusalReason::claim_missing, "the session's subject"};
+  if (session.claims.object() == nullptr) return Refused{RefusalReason::claim_invalid, "the session's claims are no object"};
+  if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) return Refused{RefusalReason::expired, "session"};
   IdentityFacts facts;
   facts.subject = session.subject;
   facts.issuer = settings.issuer;
@@ -164,14 +162,14 @@ std::variant<IdentityFacts, Refused> facts_of(const store::Session& session, con
 
 std::variant<IdentityFacts, Refused> facts_of(const store::ForeignSession& session, const ForeignSessions& settings, WallTime now) {
   IdentityFacts facts;
-  if (session.document.object() == nullptr) return refuse(RefusalReason::malformed, settings.name + ": no object");
+  if (session.document.object() == nullptr) return Refused{RefusalReason::malformed, settings.name + ": no object"};
   std::optional<WallTime> cookie_end;
   if (auto refused = read_cookie_end(session.document, cookie_end)) return std::move(*refused);
   if (auto refused = read_subject(session.document, settings.subject, facts.subject)) return std::move(*refused);
   facts.expires_at = now + kForeignLifeMax;
   if (session.left && *session.left < kForeignLifeMax) facts.expires_at = now + *session.left;
   if (cookie_end) facts.expires_at = std::min(facts.expires_at, *cookie_end);
-  if (facts.expires_at <= now) return refuse(RefusalReason::expired, settings.name + ": session");
+  if (facts.expires_at <= now) return Refused{RefusalReason::expired, settings.name + ": session"};
   facts.issuer = settings.name;
   facts.issuer_name = settings.name;
   facts.claims = complete(mapped_claims(session.document, settings), facts);

@@ -34,6 +34,10 @@ class Secret {
   std::string bytes_;
 };
 
+[[nodiscard]] inline std::string_view text_of(const Secret& secret) noexcept {
+  return {reinterpret_cast<const char*>(secret.reveal().data()), secret.size()};
+}
+
 // Whether a and b hold the same bytes, in time that depends on the lengths alone.
 [[nodiscard]] bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept;
 

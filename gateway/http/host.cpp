@@ -22,7 +22,7 @@ constexpr bool is_name_char(char c) noexcept {
   return is_digit(c) || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' || c == '_';
 }
 
-bool is_port(std::string_view text) noexcept {
+bool is_port_number(std::string_view text) noexcept {
   if (text.empty() || text.size() > 5 || text[0] == '0') return false;
   unsigned value = 0;
   for (const char c : text) {
@@ -61,7 +61,7 @@ std::string_view split_host(std::string_view value, HostParts& parts) noexcept {
   if (end < value.size()) {
     if (value[end] != ':') return "host holds a byte that no name has";
     parts.port = value.substr(end + 1);
-    if (!is_port(parts.port)) return "host has a bad port";
+    if (!is_port_number(parts.port)) return "host has a bad port";
   }
   parts.name = value.substr(0, end);
   if (parts.name.ends_with('.')) parts.name.remove_suffix(1);

@@ -6,7 +6,6 @@
 namespace sallyport::identity {
 namespace {
 
-constexpr std::string_view kMethodHeader = "X-Auth-Method";
 
 FactKind fact_of(std::string_view source) noexcept {
   if (source == "sub") return FactKind::subject;

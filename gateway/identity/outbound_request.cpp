@@ -13,7 +13,6 @@ namespace sallyport::identity {
 namespace {
 
 constexpr std::string_view kGatewayName = "sallyport";
-constexpr std::string_view kMethodHeader = "X-Auth-Method";
 constexpr std::size_t kOurFieldsEstimate = 768;
 
 // Writes at the end of a buffer. Nothing of it is part of the buffer's content before commit().

@@ -18,6 +18,8 @@ namespace sallyport::identity {
 
 enum class FactKind : unsigned char { subject, issuer, method, roles, scopes, claim };
 
+inline constexpr std::string_view kMethodHeader = "X-Auth-Method";
+
 // One identity header of a route: a field name, and what fills it.
 struct IdentityHeader {
   std::string name;

@@ -10,14 +10,14 @@ using authenticate::SigningKey;
 
 constexpr std::chrono::seconds kClockTolerance{5};
 
-Error malformed(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
+Error bad_keys(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
 
 Result<void> check_keys(const std::vector<SigningKey>& keys) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::string label = "key " + std::to_string(i + 1);
     // Whoever verifies our tokens would have to know the secret, and could then sign.
-    if (is_symmetric(keys[i].algorithm())) return malformed(label + ": a secret cannot sign tokens that others verify");
-    if (keys.size() > 1 && !keys[i].key_id()) return malformed(label + ": without a kid it cannot be told from the others");
+    if (is_symmetric(keys[i].algorithm())) return bad_keys(label + ": a secret cannot sign tokens that others verify");
+    if (keys.size() > 1 && !keys[i].key_id()) return bad_keys(label + ": without a kid it cannot be told from the others");
   }
   return {};
 }
@@ -54,8 +54,8 @@ authenticate::IssuerSettings issuer_settings(const TokenSettings& settings, cons
 
 Result<std::shared_ptr<const EdgeKeys>> EdgeKeys::create(TokenSettings settings, std::string_view private_jwks,
                                                          std::vector<std::string>& warnings) {
-  if (settings.issuer.empty()) return malformed("no issuer");
-  if (settings.audiences.empty()) return malformed("no audience");
+  if (settings.issuer.empty()) return bad_keys("no issuer");
+  if (settings.audiences.empty()) return bad_keys("no audience");
   Result<std::vector<SigningKey>> keys = SigningKey::from_jwks(private_jwks);
   if (!keys) return keys.error();
   if (auto checked = check_keys(*keys); !checked) return checked.error();
@@ -64,7 +64,7 @@ Result<std::shared_ptr<const EdgeKeys>> EdgeKeys::create(TokenSettings settings,
   Result<authenticate::KeySet> verifying = authenticate::KeySet::from_jwks(*public_jwks, warnings);
   if (!verifying) return verifying.error();
   // A key that signs what nobody accepts is a mistake to be heard of now, not at the first login.
-  if (verifying->size() != keys->size()) return malformed("a key of the set cannot verify");
+  if (verifying->size() != keys->size()) return bad_keys("a key of the set cannot verify");
 
   auto issuer = std::make_shared<authenticate::Issuer>();
   issuer->settings = issuer_settings(settings, *keys);

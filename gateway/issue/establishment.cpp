@@ -12,7 +12,7 @@ namespace {
 constexpr std::array<std::string_view, 9> kOnlyTheGatewaysOwn{"iss", "aud", "exp", "nbf", "iat", "jti", "sid", "typ", "cnf"};
 constexpr std::chrono::minutes kClockSkewMax{5};
 
-Error malformed(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
+Error bad_answer(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
 
 bool is_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -20,10 +20,10 @@ bool is_control(char c) {
 }
 
 Result<void> check_subject(std::string_view subject) {
-  if (subject.empty()) return malformed("sub is empty");
+  if (subject.empty()) return bad_answer("sub is empty");
   if (subject.size() > kSubjectBytesMax) return make_error(Fault::too_large, "sub");
   if (!is_utf8(subject) || std::any_of(subject.begin(), subject.end(), is_control)) {
-    return malformed("sub holds a control character or is no UTF-8");
+    return bad_answer("sub holds a control character or is no UTF-8");
   }
   return {};
 }
@@ -39,8 +39,8 @@ Result<std::int64_t> authentication_time(const Json* stated, WallTime now) {
   const std::int64_t latest = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
   if (stated == nullptr) return latest;
   const std::optional<std::int64_t> time = integer(*stated);
-  if (!time || *time < 0) return malformed("auth_time is no integer from 0");
-  if (*time > latest + std::chrono::seconds(kClockSkewMax).count()) return malformed("auth_time is in the future");
+  if (!time || *time < 0) return bad_answer("auth_time is no integer from 0");
+  if (*time > latest + std::chrono::seconds(kClockSkewMax).count()) return bad_answer("auth_time is in the future");
   return std::min(*time, latest);
 }
 
@@ -50,7 +50,7 @@ Result<Principal> principal_of(std::string subject, const JsonObject& stated, Wa
   const Json* stated_time = nullptr;
   for (const auto& [member, value] : stated) {
     if (std::find(kOnlyTheGatewaysOwn.begin(), kOnlyTheGatewaysOwn.end(), member) != kOnlyTheGatewaysOwn.end()) {
-      return malformed("a claim that only the gateway may state");
+      return bad_answer("a claim that only the gateway may state");
     }
     if (member == "sub") continue;
     if (member == "auth_time") {
@@ -73,19 +73,19 @@ constexpr JsonLimits kLimits{.bytes_max = kEstablishmentBytesMax, .depth_max = k
 Result<Principal> read_establishment(std::string_view value, WallTime now) {
   if (value.size() > (kEstablishmentBytesMax * 4 + 2) / 3) return make_error(Fault::too_large, "over 4 KiB");
   const std::optional<std::string> text = base64url_decode(value);
-  if (!text) return malformed("no base64url");
+  if (!text) return bad_answer("no base64url");
   const Result<Json> document = Json::parse(*text, kLimits);
   // The parser's own words may quote what it read.
   if (!document) return make_error(document.error().fault, "no strict JSON within the limits");
-  if (document->object() == nullptr) return malformed("no JSON object");
+  if (document->object() == nullptr) return bad_answer("no JSON object");
   const Json* subject = document->find("sub");
-  if (subject == nullptr || subject->string() == nullptr) return malformed("no string member sub");
+  if (subject == nullptr || subject->string() == nullptr) return bad_answer("no string member sub");
   return principal_of(*subject->string(), *document->object(), now);
 }
 
 Result<Principal> make_principal(std::string subject, Json claims, WallTime now) {
-  if (claims.object() == nullptr) return malformed("the claims are no JSON object");
-  if (claims.find("sub") != nullptr) return malformed("the subject stands beside the claims, not in them");
+  if (claims.object() == nullptr) return bad_answer("the claims are no JSON object");
+  if (claims.find("sub") != nullptr) return bad_answer("the subject stands beside the claims, not in them");
   // Written and read again, they meet the very limits that hold for those of an upstream.
   const Result<Json> read = Json::parse(claims.dump(), kLimits);
   if (!read) return make_error(read.error().fault, "the claims are over the limits");

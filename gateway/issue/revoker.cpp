@@ -10,7 +10,7 @@ namespace {
 
 using Kind = store::Revocation::Kind;
 
-Error malformed(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
+Error bad_order(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
 
 // A cookie's value and a handle never look alike: of 48 random bytes in base64url, 64 characters that are all lower-case hex are one in
 // 2^128.
@@ -18,7 +18,7 @@ Error no_session_or_handle(std::string_view text, const authenticate::TagKeys* t
   if (tags == nullptr && text.size() == authenticate::kTaggedIdChars && base64url_decode(text)) {
     return make_error(Fault::unavailable, "the keys that open it are not known yet");
   }
-  return malformed("neither one of ours nor a handle");
+  return bad_order("neither one of ours nor a handle");
 }
 
 // "NAME:" and 64 hex digits: a session of another application.
@@ -45,8 +45,8 @@ Result<std::string> family_handle(const std::string& text, const authenticate::T
 
 Result<std::string> read_value(Kind kind, const Json& stated, const authenticate::TagKeys* tags) {
   const std::string* text = stated.string();
-  if (text == nullptr || text->empty()) return malformed("what is to be revoked is no string or empty");
-  if (text->size() > kRevokedValueBytesMax) return malformed("what is to be revoked is over 1 KiB");
+  if (text == nullptr || text->empty()) return bad_order("what is to be revoked is no string or empty");
+  if (text->size() > kRevokedValueBytesMax) return bad_order("what is to be revoked is over 1 KiB");
   switch (kind) {
     case Kind::session: return session_handle(*text, tags);
     case Kind::family: return family_handle(*text, tags);
@@ -54,17 +54,17 @@ Result<std::string> read_value(Kind kind, const Json& stated, const authenticate
     case Kind::token_id: return *text;
     case Kind::everything: break;
   }
-  return malformed("everything has no value");
+  return bad_order("everything has no value");
 }
 
 Result<WallTime> read_time(const Json& stated, WallTime now) {
   const std::string* text = stated.string();
   const auto read = text == nullptr ? std::nullopt : parse_date_time(*text);
-  if (!read) return malformed("issued_before is no RFC 3339 date and time");
+  if (!read) return bad_order("issued_before is no RFC 3339 date and time");
   // In seconds first: years that system_clock cannot hold are refused before they are converted.
   const auto latest = std::chrono::floor<std::chrono::seconds>(now + kRevocationSkewMax);
-  if (read->second < std::chrono::sys_seconds{}) return malformed("issued_before is before 1970");
-  if (read->second > latest) return malformed("issued_before is in the future: until then every login would be refused");
+  if (read->second < std::chrono::sys_seconds{}) return bad_order("issued_before is before 1970");
+  if (read->second > latest) return bad_order("issued_before is in the future: until then every login would be refused");
   return WallTime(read->second.time_since_epoch()) + std::chrono::ceil<std::chrono::milliseconds>(read->fraction);
 }
 
@@ -86,7 +86,7 @@ std::chrono::milliseconds RevocationTimes::of(Kind kind) const noexcept {
 Result<store::Revocation> read_revocation(const Json& document, const authenticate::TagKeys* tags, const RevocationTimes& times,
                                           WallTime now) {
   const JsonObject* members = document.object();
-  if (members == nullptr) return malformed("no JSON object");
+  if (members == nullptr) return bad_order("no JSON object");
   store::Revocation revocation;
   revocation.kind = Kind::everything;
   for (const auto& [member, value] : *members) {
@@ -97,15 +97,15 @@ Result<store::Revocation> read_revocation(const Json& document, const authentica
       continue;
     }
     const std::optional<Kind> kind = store::parse_revocation_kind(member);
-    if (!kind || *kind == Kind::everything) return malformed("an unknown member");
-    if (revocation.kind != Kind::everything) return malformed("two things to revoke at once");
+    if (!kind || *kind == Kind::everything) return bad_order("an unknown member");
+    if (revocation.kind != Kind::everything) return bad_order("two things to revoke at once");
     Result<std::string> what = read_value(*kind, value, tags);
     if (!what) return what.error();
     revocation.kind = *kind;
     revocation.value = std::move(*what);
   }
   // An empty object is no wish to revoke everything.
-  if (revocation.kind == Kind::everything && !revocation.issued_before) return malformed("nothing to revoke");
+  if (revocation.kind == Kind::everything && !revocation.issued_before) return bad_order("nothing to revoke");
   // How long a session of another application lives is that application's to say.
   const bool is_foreign = revocation.kind == Kind::session && !store::digest_of_handle(revocation.value);
   revocation.keep_for = times.of(is_foreign ? Kind::subject : revocation.kind);

@@ -18,8 +18,6 @@ using std::chrono::milliseconds;
 constexpr std::string_view kInvalidations = "__redis__:invalidate";
 constexpr std::uint64_t kVersionMin = 7;
 
-MonotonicTime now() { return std::chrono::steady_clock::now(); }
-
 Error unexpected() { return make_error(Fault::unavailable, "redis: an unexpected answer"); }
 
 }  // namespace
@@ -54,7 +52,7 @@ void RedisChannel::stop() {
 
 std::string RedisChannel::trouble() const {
   if (!trouble_.empty()) return trouble_;
-  if (now() > fresh_until_) return "redis: nothing was heard for more than a second";
+  if (std::chrono::steady_clock::now() > fresh_until_) return "redis: nothing was heard for more than a second";
   return list_was_full_ ? "redis: there are more revocations than the list holds" : "";
 }
 
@@ -80,7 +78,7 @@ Task<void> RedisChannel::listen(std::shared_ptr<RedisChannel> self) {
       if (!self->stopped_) self->went_down(why);
     } else {
       const std::shared_ptr<RedisConnection> connection = *dialed;
-      const MonotonicTime since = now();
+      const MonotonicTime since = std::chrono::steady_clock::now();
       self->setup_->log.event(Level::info, "store_connected", self->setup_->settings.address());
       self->trouble_.clear();
       if (!self->list_was_full_) self->setup_->revocations.complete();
@@ -88,7 +86,7 @@ Task<void> RedisChannel::listen(std::shared_ptr<RedisChannel> self) {
       self->audience_->begin_epoch(self->client_id_, self->fresh_until_);
       self->tasks_.spawn(beat(self, connection));
       co_await RedisConnection::ended(connection);
-      if (now() - since > kFreshness) backoff.reset();
+      if (std::chrono::steady_clock::now() - since > kFreshness) backoff.reset();
       if (!self->stopped_) self->went_down(connection->failure().detail);
     }
     if (self->stopped_) break;
@@ -253,7 +251,7 @@ void RedisChannel::heard_pong(const RedisReply& number) {
   if (pings_.empty() || !which || pings_.front().number != *which) {
     return connection_->close(Fault::broken, "redis: an answer to another question");
   }
-  const bool was_silent = now() > fresh_until_;
+  const bool was_silent = std::chrono::steady_clock::now() > fresh_until_;
   fresh_until_ = pings_.front().sent_at + kFreshness;
   pings_.pop_front();
   // After a silence the workers begin anew: one of them may look at the time before what came with this answer has reached it.
@@ -289,7 +287,7 @@ void RedisChannel::heard_revocation(std::string_view text) {
 
 Task<void> RedisChannel::beat(std::shared_ptr<RedisChannel> self, std::shared_ptr<RedisConnection> connection) {
   while (connection->is_open()) {
-    const MonotonicTime at = now();
+    const MonotonicTime at = std::chrono::steady_clock::now();
     if (!self->pings_.empty() && at - self->pings_.front().sent_at > std::max(2 * self->setup_->settings.command_timeout, kFreshness)) {
       connection->close(Fault::timed_out, "redis: it does not answer");
       break;
@@ -305,8 +303,8 @@ Task<void> RedisChannel::beat(std::shared_ptr<RedisChannel> self, std::shared_pt
 }
 
 void RedisChannel::forget_old() {
-  if (now() - forgot_at_ < kForgetEvery) return;
-  forgot_at_ = now();
+  if (std::chrono::steady_clock::now() - forgot_at_ < kForgetEvery) return;
+  forgot_at_ = std::chrono::steady_clock::now();
   setup_->revocations.forget(setup_->clock.wall_now());
   // What found no room is asked for again when there is some.
   if (list_was_full_ && setup_->revocations.has_room()) {

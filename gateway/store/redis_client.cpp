@@ -11,8 +11,6 @@
 namespace sallyport::store {
 namespace {
 
-MonotonicTime now() { return std::chrono::steady_clock::now(); }
-
 std::size_t index_of(const RedisScript* script) {
   const auto found = std::ranges::find(redis_scripts::kAll, script);
   return static_cast<std::size_t>(found - redis_scripts::kAll.begin());
@@ -250,7 +248,7 @@ void RedisClient::watch_foreign(std::string_view prefix) {
 
 bool RedisClient::hears_changes() const noexcept {
   if (tracked_epoch_ == 0 || !connection_) return false;
-  const MonotonicTime at = now();
+  const MonotonicTime at = std::chrono::steady_clock::now();
   return audience_->hears(tracked_epoch_, at) && at - connection_->heard_at() <= kFreshness;
 }
 
@@ -348,9 +346,9 @@ Error RedisClient::distrust(const Answer& answer, std::string_view why) {
 // The same complaint is logged once in a while only: it comes with every request.
 void RedisClient::complain(std::string_view event, std::string_view text) {
   constexpr std::chrono::seconds kAgain{10};
-  if (text == complaint_ && now() - complained_at_ < kAgain) return;
+  if (text == complaint_ && std::chrono::steady_clock::now() - complained_at_ < kAgain) return;
   complaint_ = text;
-  complained_at_ = now();
+  complained_at_ = std::chrono::steady_clock::now();
   setup_->log.event(observe::Level::warning, event, text);
 }
 

@@ -10,8 +10,6 @@
 namespace sallyport::store {
 namespace {
 
-MonotonicTime now() { return std::chrono::steady_clock::now(); }
-
 // A reply's text may be anything: what is shown of it is short and printable, and without the words of ours that Redis repeats.
 std::string printable(std::string_view text) {
   constexpr std::size_t kShownMax = 200;
@@ -27,7 +25,7 @@ RedisConnection::RedisConnection(std::unique_ptr<transport::Stream> stream, std:
     : stream_(std::move(stream)),
       command_timeout_(command_timeout),
       decoder_(limits),
-      heard_at_(now()),
+      heard_at_(std::chrono::steady_clock::now()),
       work_(stream_->executor()),
       watch_(stream_->executor()),
       end_(stream_->executor()) {
@@ -41,12 +39,14 @@ void RedisConnection::start(TaskGroup& tasks) {
   tasks.spawn(watch(shared_from_this()));
 }
 
-bool RedisConnection::is_overdue() const noexcept { return !places_.empty() && now() - places_.front().queued_at > command_timeout_; }
+bool RedisConnection::is_overdue() const noexcept {
+  return !places_.empty() && std::chrono::steady_clock::now() - places_.front().queued_at > command_timeout_;
+}
 
 std::shared_ptr<PendingReply> RedisConnection::send(std::span<const std::string_view> words) {
   if (!is_open() || places_.size() >= kInFlightMax || unsent_.size() >= kUnsentBytesMax || is_overdue()) return nullptr;
   auto pending = std::make_shared<PendingReply>(stream_->executor());
-  places_.push_back({pending, now()});
+  places_.push_back({pending, std::chrono::steady_clock::now()});
   append_command(unsent_, words);
   work_.cancel();
   return pending;
@@ -64,7 +64,7 @@ Task<Result<RedisReply>> RedisConnection::reply_to(std::shared_ptr<RedisConnecti
     co_return make_error(Fault::unavailable, connection->is_overdue() ? "redis: it does not answer" : "redis: too many commands under way");
   }
   pending->timer_.expires_after(connection->command_timeout_);
-  while (!pending->result_ && pending->timer_.expiry() > now()) {
+  while (!pending->result_ && pending->timer_.expiry() > std::chrono::steady_clock::now()) {
     auto waited = co_await pending->timer_.async_wait(as_result);
     (void)waited;  // the result tells
   }
@@ -156,20 +156,21 @@ Task<void> RedisConnection::write_commands(std::shared_ptr<RedisConnection> self
 
 // A server that hangs is given up after twice the time that a command has; one that nobody asks anything is asked for a sign of life.
 Task<void> RedisConnection::watch(std::shared_ptr<RedisConnection> self) {
-  MonotonicTime last_beat = now();
+  MonotonicTime last_beat = std::chrono::steady_clock::now();
   while (self->is_open()) {
     constexpr std::chrono::milliseconds kLookMin{20};
     self->watch_.expires_after(std::clamp(self->command_timeout_, kLookMin, kHeartbeat));
     auto waited = co_await self->watch_.async_wait(as_result);
     (void)waited;
     if (!self->is_open()) break;
-    const bool is_hung = !self->places_.empty() && now() - self->places_.front().queued_at > 2 * self->command_timeout_;
+    const bool is_hung =
+        !self->places_.empty() && std::chrono::steady_clock::now() - self->places_.front().queued_at > 2 * self->command_timeout_;
     if (is_hung) {
       self->close(Fault::timed_out, "redis: it does not answer");
       break;
     }
-    if (!self->on_push_ && self->places_.empty() && now() - last_beat >= kHeartbeat) {
-      last_beat = now();
+    if (!self->on_push_ && self->places_.empty() && std::chrono::steady_clock::now() - last_beat >= kHeartbeat) {
+      last_beat = std::chrono::steady_clock::now();
       (void)self->send({"PING"});
     }
   }

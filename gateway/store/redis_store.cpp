@@ -62,17 +62,17 @@ std::optional<std::int64_t> number_at(const Answer& answer, std::size_t index) {
   return index < answer.values.size() ? answer.values[index].number() : std::nullopt;
 }
 
-bool is_life(milliseconds time) { return time.count() > 0 && time.count() < kTimeMax / 2; }
+bool is_life_for_redis(milliseconds time) { return time.count() > 0 && time.count() < kTimeMax / 2; }
 
 Result<void> check(const std::string& subject, const Json& claims, milliseconds shorter, milliseconds longer) {
   if (subject.empty() || !is_utf8(subject)) return make_error(Fault::malformed, "a subject that is empty or no UTF-8");
   if (subject.size() > kNameBytesMax) return make_error(Fault::too_large, "a subject over the limit");
   if (claims.object() == nullptr) return make_error(Fault::malformed, "claims that are no object");
-  if (!is_life(shorter) || !is_life(longer)) return make_error(Fault::malformed, "a life of no time");
+  if (!is_life_for_redis(shorter) || !is_life_for_redis(longer)) return make_error(Fault::malformed, "a life of no time");
   return {};
 }
 
-std::string quoted(std::string_view value) {
+std::string quoted_json(std::string_view value) {
   std::string out;
   append_json_string(out, value);
   return out;
@@ -96,7 +96,7 @@ Task<Result<void>> create_session_in(Client client, NewSession session) {
   const Result<void> checked = check(session.subject, session.claims, session.idle_timeout, session.absolute_timeout);
   if (!checked) co_return checked.error();
   const std::string handle = handle_of(session.key);
-  std::string subject = quoted(session.subject);
+  std::string subject = quoted_json(session.subject);
   std::string claims = session.claims.dump();
   constexpr std::size_t kFrame = 512;  // the record's other members
   if (subject.size() + claims.size() + kFrame > kRecordBytesMax) co_return make_error(Fault::too_large, "a session over the limit");
@@ -133,7 +133,7 @@ Task<Result<std::optional<Session>>> find_session_in(Client client, Digest key) 
 }
 
 Task<Result<bool>> touch_session_in(Client client, Digest key, milliseconds idle_timeout) {
-  if (!is_life(idle_timeout)) co_return make_error(Fault::malformed, "a life of no time");
+  if (!is_life_for_redis(idle_timeout)) co_return make_error(Fault::malformed, "a life of no time");
   const std::string handle = handle_of(key);
   Question question = about(scripts::kTouchSession, session_key(*client, handle), handle, text(idle_timeout));
   const Result<Answer> touched = co_await RedisClient::ask(client, std::move(question));
@@ -260,7 +260,7 @@ std::optional<Rotation::Outcome> parse_outcome(std::string_view name) {
 Task<Result<void>> revoke_in(Client client, Revocation revocation);
 
 Task<Result<Rotation>> rotate_family_in(Client client, Digest key, std::uint64_t presented, RotationRules rules) {
-  if (!is_life(rules.refresh_ttl) || rules.reuse_window.count() < 0) co_return make_error(Fault::malformed, "a life of no time");
+  if (!is_life_for_redis(rules.refresh_ttl) || rules.reuse_window.count() < 0) co_return make_error(Fault::malformed, "a life of no time");
   const std::string handle = handle_of(key);
   Question question =
       about(scripts::kRotateFamily, family_key(*client, handle), handle, std::to_string(presented), text(rules.reuse_window),
@@ -333,7 +333,7 @@ Task<Result<void>> revoke_in(Client client, Revocation revocation) {
   if (revocation.value.empty() != is_everything || !is_utf8(revocation.value))
     co_return make_error(Fault::malformed, "a revocation of nothing");
   if (revocation.value.size() > kNameBytesMax) co_return make_error(Fault::too_large, "a name over the limit");
-  if (!is_life(revocation.keep_for)) co_return make_error(Fault::malformed, "a life of no time");
+  if (!is_life_for_redis(revocation.keep_for)) co_return make_error(Fault::malformed, "a life of no time");
   if (!setup.revocations.has_room()) co_return make_error(Fault::too_large, "the list of revocations is full");
   std::string before;
   if (revocation.issued_before) {
@@ -342,7 +342,7 @@ Task<Result<void>> revoke_in(Client client, Revocation revocation) {
     before = std::to_string(at);
   }
   Question question = about(scripts::kRevoke, setup.revocations_stream(), setup.revocations_channel(), std::string(name(revocation.kind)),
-                            quoted(revocation.value), std::move(before), text(revocation.keep_for), text(setup.revocations_kept));
+                            quoted_json(revocation.value), std::move(before), text(revocation.keep_for), text(setup.revocations_kept));
   const Result<Answer> revoked = co_await RedisClient::ask(client, std::move(question));
   if (!revoked) co_return changing(revoked.error());
   const auto issued_before = number_at(*revoked, 1);

@@ -11,7 +11,7 @@
 namespace sallyport::store {
 namespace {
 
-constexpr std::size_t kKinds = 5;
+constexpr std::size_t kKindCount = 5;
 
 std::size_t index_of(Revocation::Kind kind) noexcept { return static_cast<std::size_t>(kind); }
 
@@ -42,7 +42,7 @@ struct RevocationList::Impl {
   };
 
   mutable std::shared_mutex mutex;
-  std::array<Table, kKinds> tables;  // by kind; that of `everything` has the empty text alone
+  std::array<Table, kKindCount> tables;  // by kind; that of `everything` has the empty text alone
   Ends ends;
   std::size_t entries_max = 0;
   std::atomic<std::size_t> entries{0};

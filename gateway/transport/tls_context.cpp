@@ -114,7 +114,7 @@ void collect_names(X509* certificate, CertificateFacts& facts) {
   GENERAL_NAMES_free(names);
 }
 
-std::string subject_text(X509* certificate) {
+std::string display_name(X509* certificate) {
   std::array<char, 256> text{};
   X509_NAME_oneline(X509_get_subject_name(certificate), text.data(), static_cast<int>(text.size()));
   return text.data();
@@ -217,7 +217,7 @@ Result<CertificateFacts> inspect_certificate(const std::string& file) {
   if (!facts.dns_names.empty()) {
     facts.name = facts.dns_names.front();
   } else {
-    facts.name = facts.addresses.empty() ? subject_text(leaf) : facts.addresses.front();
+    facts.name = facts.addresses.empty() ? display_name(leaf) : facts.addresses.front();
   }
   return facts;
 }

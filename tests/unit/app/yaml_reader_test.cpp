@@ -195,13 +195,13 @@ TEST(YamlReader, DoesNotLookAtAVariablesValueAgain) {
 
 TEST(YamlReader, P10_NamesAMissingVariableAndNeverAValue) {
   const Read result = read("a: ${SECRET}${NO_SUCH}\n");
-  EXPECT_THAT(result.problems, ElementsAre("1:4: the variables variable NO_SUCH is not set"));
+  EXPECT_THAT(result.problems, ElementsAre("1:4: the environment variable NO_SUCH is not set"));
   EXPECT_THAT(result.problems[0], Not(HasSubstr("hunter2")));
 }
 
 TEST(YamlReader, RefusesMalformedVariables) {
   EXPECT_THAT(read("a: ${COLOUR\n").problems, ElementsAre(HasSubstr("'${' without its '}'")));
-  EXPECT_THAT(read("a: ${}\n").problems, ElementsAre(HasSubstr("names no variables variable")));
+  EXPECT_THAT(read("a: ${}\n").problems, ElementsAre(HasSubstr("names no environment variable")));
   EXPECT_THAT(read("a: ${1A}\n").problems, ElementsAre(HasSubstr("does not hold the name")));
   EXPECT_THAT(read("a: ${A:-b}\n").problems, ElementsAre(HasSubstr("does not hold the name")));
 }

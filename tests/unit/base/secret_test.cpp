@@ -17,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::string_literals;
 
-std::string text_of(const Secret& secret) { return {reinterpret_cast<const char*>(secret.reveal().data()), secret.size()}; }
-
 class SecretFile : public testing::Test {
  protected:
   SecretFile() {
