@@ -127,9 +127,10 @@ bool FileWatch::take_events() {
       // A folder that goes away takes its watch with it.
       if ((event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) concerns = true;
       if ((event.mask & IN_IGNORED) != 0) {
-        std::erase_if(descriptors_, [&](const auto& known) { return known.second == event.wd; });
+        const int gone = event.wd;
+        std::erase_if(descriptors_, [gone](const auto& known) { return known.second == gone; });
         names_.erase(watched);
-        std::erase_if(writers_, [&](const auto& writer) { return writer.first.first == event.wd; });
+        std::erase_if(writers_, [gone](const auto& writer) { return writer.first.first == gone; });
         continue;
       }
       // A new file that is still empty is heard of when its writer closes it; a link and a folder are complete.
