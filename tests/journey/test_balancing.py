@@ -164,7 +164,7 @@ class WithChecks(BalancingCase):
     def run_fault(self, begin, end, errors=frozenset({502, 504, "Closed"}), is_out: bool = True) -> None:
         origin = self.origins[1]
         with Load(self.stand) as load:
-            time.sleep(0.5)
+            time.sleep(0.5 + 0.3 * PATIENCE)
             fault_at = time.monotonic()
             begin(origin)
             if is_out:

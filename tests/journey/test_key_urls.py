@@ -9,7 +9,7 @@ import time
 import unittest
 
 from support.certificates import Authority
-from support.gateway import PATIENCE, Stand, main, run_command
+from support.gateway import PATIENCE, SANITIZED, Stand, main, run_command
 from support.http_client import bearer, request
 from support.key_server import KeyServer
 from support.tokens import Key, claims_of
@@ -133,7 +133,8 @@ class KeyUrls(unittest.TestCase):
                 self.assertEqual(self.status(stand, self.token(self.stranger)), 503)
                 self.assertEqual(self.status(stand, self.token(self.old)), 200)
                 self.assertEqual(stand.gateway.admin_status("/readyz"), 200)
-                self.assertLess(stand.gateway.resident_kib() - memory, 32 * 1024 * PATIENCE)
+                if not SANITIZED:  # what was freed waits in their quarantine
+                    self.assertLess(stand.gateway.resident_kib() - memory, 32 * 1024)
 
     def test_E01_a_hanging_issuer_holds_nobody_long(self):
         server = self.server(self.old)
@@ -174,7 +175,8 @@ class KeyUrls(unittest.TestCase):
         self.assertLessEqual(set(seen), {401, 503})
         self.assertIn(401, seen)
         self.assertLessEqual(server.count - before, 1)
-        self.assertLess(stand.gateway.resident_kib() - memory, 32 * 1024 * PATIENCE)
+        if not SANITIZED:  # what was freed waits in their quarantine
+            self.assertLess(stand.gateway.resident_kib() - memory, 32 * 1024)
 
     def test_E06_who_comes_before_the_first_keys_shares_one_fetch(self):
         server = self.server(self.old)

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from support.free_ports import free_port
-from support.gateway import PATIENCE, REPOSITORY, main
+from support.gateway import PATIENCE, REPOSITORY, SANITIZED, main
 from support.http_client import bearer
 from support.sessions import (ACCESS, FORM, REFRESH, SESSION, TAGGED_ID, SessionCase, SetCookie, flip, forged_id, form, set_cookies,
                               sign_in_body)
@@ -257,7 +257,8 @@ class Cookies(SessionCase):
             for _ in range(5000):
                 self.assertEqual(connection.ask("GET", "/api/x", f"Cookie: {SESSION}={forged_id()}").status, 401)
         self.assertEqual(self.metric("sallyport_store_commands_total"), asked)
-        self.assertLess(self.gateway.resident_kib() - memory, 8 * 1024 * PATIENCE)
+        if not SANITIZED:  # what was freed waits in their quarantine
+            self.assertLess(self.gateway.resident_kib() - memory, 8 * 1024)
 
 
 if __name__ == "__main__":

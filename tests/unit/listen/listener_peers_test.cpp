@@ -324,7 +324,7 @@ TEST_F(PeersTest, AReloadDoesNotMoveAListener) {
 TEST_F(PeersTest, AListenerThatTakesOverServesWhoWaitsAtTheOldOne) {
   start();
   const SocketAddress at = address();
-  listener->stop_accepting();  // not yet: see below
+  stop();
   listener.reset();
   // The old process: a socket with somebody in its queue, which its successor gets a copy of.
   auto old = bind_tcp(at, Share::yes);
