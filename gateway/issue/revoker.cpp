@@ -2,13 +2,19 @@
 
 #include <algorithm>
 
+#include <boost/asio/this_coro.hpp>
+
 #include "base/text.hpp"
+#include "base/timer.hpp"
 #include "issue/date_time.hpp"
 
 namespace sallyport::issue {
 namespace {
 
 using Kind = store::Revocation::Kind;
+
+// Stores date to the millisecond. After twice that, what is created bears a later date than what was revoked.
+constexpr std::chrono::milliseconds kTickOfDates{2};
 
 Error bad_order(std::string detail) { return make_error(Fault::malformed, std::move(detail)); }
 
@@ -120,6 +126,11 @@ Task<Result<void>> Revoker::revoke(store::Revocation revocation) {
   if (!revoked) co_return revoked.error();
   metrics_.revocation(store::name(kind));
   if (is_of_now) co_await tidy(kind, std::move(value));
+  // Who signs in once he has heard that it is done is not meant, however quick he is.
+  if (is_of_now && kind == Kind::subject) {
+    Task<void> later = pause(co_await boost::asio::this_coro::executor, kTickOfDates);
+    co_await std::move(later);
+  }
   co_return Result<void>();
 }
 

@@ -38,7 +38,8 @@ class Revoker {
   Revoker(store::Store& store, const RevocationTimes& times, observe::WorkerMetrics& metrics)
       : store_(store), times_(times), metrics_(metrics) {}
 
-  // Broadcasts it, then tidies the store. When it returns without error, this replica refuses, and the others do within milliseconds.
+  // Broadcasts it, then tidies the store. When it returns without error, this replica refuses, and the others do within milliseconds; a
+  // session or token that is issued from then on is dated later than a revocation of its subject as of now, and good.
   // Tidying (ending the records) is done only of a revocation without issued_before, because younger ones are to live; that it fails is no
   // failure of the revocation, which stands for as long as the records could.
   [[nodiscard]] Task<Result<void>> revoke(store::Revocation revocation);

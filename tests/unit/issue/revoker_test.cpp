@@ -218,6 +218,13 @@ TEST_F(RevokerTest, StandsThoughTidyingFails) {
   EXPECT_TRUE(is_subject_revoked("alice", kStart));
 }
 
+// Stores date to the millisecond, and a login takes half of one.
+TEST_F(RevokerTest, ReturnsWhenWhatIsIssuedNextIsDatedLater) {
+  const auto began = std::chrono::steady_clock::now();
+  ASSERT_TRUE(run(gateway_.context, revoker_.revoke_subject("alice")));
+  EXPECT_GT(std::chrono::steady_clock::now() - began, milliseconds(1));
+}
+
 TEST_F(RevokerTest, RevokesASubjectAsOfNow) {
   ASSERT_TRUE(run(gateway_.context, revoker_.revoke_subject("alice")));
   EXPECT_TRUE(is_subject_revoked("alice", kStart));
