@@ -61,7 +61,8 @@ class Case:
         if self.values(b"transfer-encoding"):
             return chunked(b"hello")
         lengths = self.values(b"content-length")
-        return b"x" * int(lengths[0]) if lengths and lengths[0].isdigit() else b""
+        size = int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+        return b"x" * size if size <= 10 << 20 else b""  # the gateway takes no more, and one case says 2^64
 
     def data(self) -> bytes:
         """With a Host, which most cases leave out: it must not be what they are refused for."""
@@ -72,17 +73,22 @@ class Case:
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
+def published_cases() -> list[Case]:
+    """Raises SkipTest where they, or what reads them, are not on this machine."""
+    if not FOLDER.is_dir():
+        raise unittest.SkipTest(f"the corpus is not here ({FOLDER})")
+    try:
+        import yaml
+    except ImportError:
+        raise unittest.SkipTest("python3-yaml is not installed (deploy/install-dependencies.sh test)") from None
+    return [Case(file.stem, content) for file in sorted(FOLDER.glob("*.yaml"))
+            for content in yaml.safe_load(file.read_text(encoding="utf-8"))]
+
+
 class DesyncCorpus(WireCase):
     @classmethod
     def setUpClass(cls):
-        if not FOLDER.is_dir():
-            raise unittest.SkipTest(f"the corpus is not here ({FOLDER})")
-        try:
-            import yaml
-        except ImportError:
-            raise unittest.SkipTest("python3-yaml is not installed (deploy/install-dependencies.sh test)") from None
-        cls.cases = [Case(file.stem, content) for file in sorted(FOLDER.glob("*.yaml"))
-                     for content in yaml.safe_load(file.read_text(encoding="utf-8"))]
+        cls.cases = published_cases()
         super().setUpClass()
 
     @classmethod
