@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <map>
+#include <random>
 
 #include "redis_process.hpp"
 #include "support/redis_server.hpp"
@@ -15,10 +16,10 @@ namespace {
 using namespace std::chrono_literals;
 using test::RedisServer;
 
-// SALLYPORT_REDIS_KILLS=20 for the long run.
-int rounds() {
-  const char* wanted = std::getenv("SALLYPORT_REDIS_KILLS");
-  return wanted == nullptr ? 2 : std::atoi(wanted);
+// SALLYPORT_REDIS_KILLS=20 SALLYPORT_REDIS_WRITES=10000 for the long run: how often it is killed, and before which write each time.
+int wanted(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoi(text);
 }
 
 // What a writer was told; a change that ended in a fault may or may not have happened.
@@ -82,8 +83,11 @@ void expect_kept(RedisProcess& process, const Told& told) {
 TEST(RedisDurability, NothingAcknowledgedIsLostWhenItIsKilled) {
   if (test::redis_server_program().empty()) GTEST_SKIP() << "no redis-server on this machine: the Redis store is not tested";
   RedisServer server({"--appendonly", "yes", "--appendfsync", "always"});
+  const int rounds = wanted("SALLYPORT_REDIS_KILLS", 2);
+  std::mt19937 random(std::random_device{}());
+  std::uniform_int_distribution<int> kill_after(1, wanted("SALLYPORT_REDIS_WRITES", 400) - 1);
   std::size_t changes = 0;
-  for (int round = 0; round < rounds(); ++round) {
+  for (int round = 0; round < rounds; ++round) {
     auto wish = RedisProcess::wish(server.port(), 5s);
     wish.workers = 4;
     RedisProcess process(wish);
@@ -95,7 +99,8 @@ TEST(RedisDurability, NothingAcknowledgedIsLostWhenItIsKilled) {
       writers.emplace_back(
           [&, i] { told[i] = write_until_it_fails(process, i, std::to_string(round) + "/" + std::to_string(i), acknowledged); });
     }
-    EXPECT_TRUE(eventually([&] { return acknowledged >= 20 + 37 * (round % 10); }, 60s));
+    const int last = kill_after(random);
+    EXPECT_TRUE(eventually([&] { return acknowledged >= last; }, 120s));
     server.kill();
     for (std::thread& writer : writers) writer.join();
     process.end();
@@ -113,7 +118,7 @@ TEST(RedisDurability, NothingAcknowledgedIsLostWhenItIsKilled) {
   }
   EXPECT_GT(changes, 0U);
   RecordProperty("acknowledged", static_cast<int>(changes));
-  std::printf("%d kills, %zu acknowledged changes looked for\n", rounds(), changes);
+  std::printf("%d kills, %zu acknowledged changes looked for\n", rounds, changes);
 }
 
 }  // namespace
