@@ -4,8 +4,8 @@
 #   deploy/install-dependencies.sh [build] [test] [load] [clang]      # without a group: build and test
 #
 #   build   compiler, CMake and the libraries that the gateway is made of
-#   test    what the tests and the quick start use besides: Python, curl, the openssl command
-#   load    HAProxy and nginx, which load-tests/ compares with, wrk, slowhttptest and testssl.sh; none is left running
+#   test    what the tests and the quick start use besides: Python, curl, the openssl command, valgrind
+#   load    HAProxy, nginx with Lua and Apache, which load-tests/ compares with, wrk, gnuplot, slowhttptest and testssl.sh; none is left running
 #   clang   clang 19 with its sanitizers, fuzzer, clang-tidy and clang-format
 set -euo pipefail
 
@@ -37,14 +37,20 @@ test=(
   "nodejs: the express application of the journey over foreign sessions"
   "npm: its packages"
   "openssl: test certificates and independently signed tokens"
+  "valgrind: counts the instructions that load-tests/budgets.yaml bounds"
 )
 load=(
   "haproxy: the proxy that we compare ourselves with"
   "nginx-light: another one, and the origin of the load tests"
+  "libnginx-mod-http-lua: nginx with scripts, which look sessions up"
+  "lua-nginx-redis: in Redis"
+  "apache2-bin: Apache, for its OAuth 2.0 module"
+  "libapache2-mod-oauth2: verifies tokens and remembers them"
   "wrk: makes the load"
   "slowhttptest: makes slow clients"
   "testssl.sh: looks at the TLS of a listener"
   "python3: computes the table"
+  "gnuplot-nox: draws it"
 )
 clang=(
   "clang-19: the second compiler, for sanitizers and fuzzing"
