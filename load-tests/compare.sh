@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# CPU per request of the gateway beside HAProxy and nginx, on the same job, in one interleaved run. See load-tests/README.md.
-#   load-tests/compare.sh [--rounds 3] [--seconds 4] [--only REGEX] [--binary build/release/sallyport]
+# What the gateway costs beside HAProxy, nginx and Apache on the same job, in one interleaved run. See load-tests/README.md.
+#   load-tests/compare.sh [--group jwt,sessions,…|all] [--only REGEX] [--rounds 3] [--seconds 4] [--binary build/release/sallyport]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-deploy/install-dependencies.sh load test
-if [[ ! -x build/release/sallyport ]]; then
+deploy/install-dependencies.sh build test load
+if [[ ! -x build/release/sallyport || ! -x build/release/load-tests/client/load_client || ! -x build/release/load-tests/micro/micro_benchmarks ]]; then
   cmake --preset release
-  cmake --build --preset release --target sallyport
+  cmake --build --preset release --target sallyport load_client micro_benchmarks
 fi
-exec python3 load-tests/compare.py "$@"
+PYTHONPATH=load-tests PYTHONDONTWRITEBYTECODE=1 exec python3 -m compare "$@"

@@ -75,7 +75,8 @@ class Wrk(threading.Thread):
         tokens_file.write_text("".join(token + "\n" for token in tokens))
         port = stand.tls_port if tls else stand.plain_port
         self._command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(ROOT / "load-tests/wrk/requests.lua"),
-                         f"{'https' if tls else 'http'}://localhost:{port}{path}", "--", method, "0", str(tokens_file), str(delay)]
+                         f"{'https' if tls else 'http'}://localhost:{port}{path}", "--", f"method={method}",
+                         f"credentials={tokens_file}", f"delay={delay}"]
         self.result: dict = {}
         self.start()
 

@@ -1,34 +1,49 @@
--- One request after the other, each with the next token of a file. Prints what happened as one JSON line.
---   wrk … -s requests.lua -- METHOD BODY_BYTES [TOKEN_FILE [DELAY]]      DELAY: milliseconds between an answer and the next request
-local requests = {}
-local next_request = 0
-local pause = 0
+-- One request after the other, each with the next credential of a file. Prints what happened as one JSON line.
+--   wrk … -s requests.lua -- [NAME=VALUE]...
+--     method=GET           of every request
+--     body=0               bytes of its body
+--     credentials=FILE     one per line: a bearer token, or a whole field ("Cookie: a=b"); none: requests without
+--     order=turns          or random: drawn uniformly, anew for each request
+--     paths=/a,/b          they take turns; the URL's own without
+--     delay=0              milliseconds between an answer and the next request
+local settings = { method = "GET", body = "0", order = "turns", delay = "0" }
+local heads, fields, tail = {}, {}, nil
+local turn = 0
+
+local function field_of(line)
+  if line:find(": ", 1, true) then return line .. "\r\n" end
+  return "Authorization: Bearer " .. line .. "\r\n"
+end
 
 function init(args)
-  local method = args[1] or "GET"
-  local body_bytes = tonumber(args[2] or "0")
-  local body = nil
-  if body_bytes > 0 then body = string.rep("x", body_bytes) end
-  local tokens = {}
-  if args[3] then
-    for line in io.lines(args[3]) do tokens[#tokens + 1] = line end
+  for _, argument in ipairs(args) do
+    local name, value = argument:match("^(%w+)=(.*)$")
+    if not name then error("not NAME=VALUE: " .. argument) end
+    settings[name] = value
   end
-  if #tokens == 0 then tokens[1] = "" end
-  pause = tonumber(args[4] or "0")
+  local paths = {}
+  for path in (settings.paths or wrk.path):gmatch("[^,]+") do paths[#paths + 1] = path end
+  for i, path in ipairs(paths) do
+    heads[i] = settings.method .. " " .. path .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\nUser-Agent: wrk\r\nAccept: */*\r\n"
+  end
+  local body_bytes = tonumber(settings.body)
+  tail = body_bytes > 0 and "Content-Length: " .. body_bytes .. "\r\n\r\n" .. string.rep("x", body_bytes) or "\r\n"
+  if settings.credentials then
+    for line in io.lines(settings.credentials) do fields[#fields + 1] = field_of(line) end
+  end
+  if #fields == 0 then fields[1] = "" end
+  math.randomseed(os.time())
+  local pause = tonumber(settings.delay)
   if pause > 0 then
     -- Whole milliseconds only: the rest is made up for on average. Without a pause the function must not exist.
     delay = function() return math.floor(pause + math.random()) end
   end
-  for i = 1, #tokens do
-    local headers = { ["User-Agent"] = "wrk", ["Accept"] = "*/*" }
-    if tokens[i] ~= "" then headers["Authorization"] = "Bearer " .. tokens[i] end
-    requests[i] = wrk.format(method, nil, headers, body)
-  end
 end
 
 function request()
-  next_request = next_request % #requests + 1
-  return requests[next_request]
+  turn = turn + 1
+  local at = settings.order == "random" and math.random(#fields) or turn % #fields + 1
+  return heads[turn % #heads + 1] .. fields[at] .. tail
 end
 
 function done(summary, latency, _)
