@@ -15,7 +15,7 @@ build=(
   "ninja-build: runs the build"
   "ccache: makes a second build quick"
   "mold: links quickly"
-  "libboost1.81-dev: Asio and Beast, the sockets and the HTTP parser below ours"
+  "libboost1.81-dev: Asio, the sockets below ours; Beast, which tests ask for a second opinion"
   "libssl-dev: TLS and signatures"
   "libsimdjson-dev: JSON of tokens and keys"
   "libyaml-cpp-dev: configuration files"

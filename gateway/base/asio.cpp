@@ -1,2 +1,2 @@
-// Asio's and Beast's non-template code, compiled once (BOOST_ASIO_SEPARATE_COMPILATION).
+// Asio's non-template code, compiled once (BOOST_ASIO_SEPARATE_COMPILATION).
 #include <boost/asio/impl/src.hpp>

@@ -1,6 +1,7 @@
 // Small strict text functions that several folders share. All are pure; none allocates unless it returns a string.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,15 +15,15 @@ namespace sallyport {
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
 [[nodiscard]] std::string to_lower(std::string_view text);
 
-// RFC 9110 §5.6.2: one or more tchar.
-[[nodiscard]] constexpr bool is_tchar(unsigned char c) noexcept {
-  if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
-  switch (c) {
-    case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+': case '-':
-    case '.': case '^': case '_': case '`': case '|': case '~': return true;
-    default: return false;
+// RFC 9110 §5.6.2: one or more tchar. By table: every byte of every field's name is asked about.
+inline constexpr auto kTokenBytes = [] {
+  std::array<bool, 256> table{};
+  for (const char c : std::string_view("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+-.^_`|~")) {
+    table[static_cast<unsigned char>(c)] = true;
   }
-}
+  return table;
+}();
+[[nodiscard]] constexpr bool is_tchar(unsigned char c) noexcept { return kTokenBytes[c]; }
 [[nodiscard]] bool is_token(std::string_view text) noexcept;
 
 // RFC 9110 §5.6.3: without leading and trailing SP and HTAB.

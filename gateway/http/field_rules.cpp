@@ -1,5 +1,7 @@
 #include "http/field_rules.hpp"
 
+#include <algorithm>
+
 #include "base/text.hpp"
 
 namespace sallyport::http {
@@ -44,6 +46,17 @@ bool distorts_framing(std::string_view name) noexcept {
   return (name.size() > kLength.size() && spells(name, kLength)) || (name.size() > kCoding.size() && spells(name, kCoding));
 }
 
+// RFC 9110 §5.6.1: tokens with commas between them, of which empty ones may be left out.
+bool is_token_list(std::string_view list) noexcept {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view member = trim_ows(list.substr(0, comma));
+    if (!member.empty() && !is_token(member)) return false;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> parse_content_length(std::string_view value) noexcept {
@@ -74,6 +87,8 @@ std::string_view read_framing(const std::vector<Field>& fields, Version version,
 std::string_view read_connection(std::vector<Field>& fields, ConnectionOptions& options) noexcept {
   std::size_t members = 0;
   for (const Field& field : fields) {
+    // Nobody's words here, but what cannot be read may be read differently by somebody else.
+    if (field.id == FieldId::proxy_connection && !is_token_list(field.value)) return "a Proxy-Connection member is no token";
     if (field.id != FieldId::connection || field.value.empty()) continue;
     std::string_view rest = field.value;
     while (true) {

@@ -105,11 +105,12 @@ bool is_safe(Method method) noexcept {
 bool is_idempotent(Method method) noexcept { return is_safe(method) || method == Method::put || method == Method::delete_; }
 
 FieldId field_id(std::string_view name) noexcept {
-  if (name.size() > kLongestName) return FieldId::other;
+  if (name.empty() || name.size() > kLongestName) return FieldId::other;
+  const char initial = ascii_lower(name.front());
   const auto first = kFirstOfLength[name.size()];
   const auto last = kFirstOfLength[name.size() + 1];
   for (const NamedField& field : std::span(kFields).subspan(first, static_cast<std::size_t>(last - first))) {
-    if (equals_ignoring_case(name, field.name)) return field.id;
+    if (field.name.front() == initial && equals_ignoring_case(name, field.name)) return field.id;
   }
   return FieldId::other;
 }

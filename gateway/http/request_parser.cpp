@@ -1,14 +1,10 @@
 #include "http/request_parser.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/basic_parser.hpp>
-#include <boost/beast/http/error.hpp>
-
 #include "base/text.hpp"
+#include "http/field_lines.hpp"
 #include "http/field_rules.hpp"
 #include "http/head_scan.hpp"
 #include "http/host.hpp"
@@ -16,8 +12,6 @@
 namespace sallyport::http {
 
 namespace {
-
-namespace beast = boost::beast;
 
 // Longer than any registered method; a longer one is no attempt at HTTP (hazards K22).
 constexpr std::size_t kMethodBytesMax = 64;
@@ -71,47 +65,12 @@ std::optional<HeadRefused> check_request_line(std::string_view bytes, std::size_
   return check_version(line.version);
 }
 
-// Beast's part: the grammar of lines. It hands over each field as views into the bytes, which stay good because the head is put
-// whole and without folds. Its own limits and its body are off: nothing in it can throw then, and the limits are ours.
-class FieldCollector final : public beast::http::basic_parser<true> {
- public:
-  FieldCollector(std::vector<Field>& fields, std::size_t fields_max) : fields_(fields), fields_max_(fields_max) {
-    header_limit(std::numeric_limits<std::uint32_t>::max());
-    body_limit(boost::none);
-    skip(true);
-  }
-
- private:
-  void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int, beast::error_code&) override {}
-  void on_response_impl(int, beast::string_view, int, beast::error_code&) override {}
-  void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, beast::error_code& ec) override {
-    if (fields_.size() == fields_max_) {
-      ec = beast::http::error::header_limit;
-      return;
-    }
-    const std::string_view text(name.data(), name.size());
-    fields_.push_back({text, {value.data(), value.size()}, field_id(text)});
-  }
-  void on_header_impl(beast::error_code&) override {}
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
-  std::size_t on_body_impl(beast::string_view, beast::error_code&) override { return 0; }
-  void on_chunk_header_impl(std::uint64_t, beast::string_view, beast::error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view, beast::error_code&) override { return 0; }
-  void on_finish_impl(beast::error_code&) override {}
-
-  std::vector<Field>& fields_;
-  std::size_t fields_max_;
-};
-
+// `bytes` is the whole head, and its first line has been judged.
 std::optional<HeadRefused> collect_fields(std::string_view bytes, std::size_t fields_max, RequestHead& head) {
-  FieldCollector parser(head.fields, fields_max);
-  beast::error_code ec;
-  const std::size_t used = parser.put(boost::asio::const_buffer(bytes.data(), bytes.size()), ec);
-  if (!ec && used == bytes.size() && parser.is_done()) return std::nullopt;
-  if (ec == beast::http::error::header_limit) return HeadRefused{RequestFault::head_too_large, "more than header_fields"};
-  if (ec == beast::http::error::bad_content_length || ec == beast::http::error::multiple_content_length ||
-      ec == beast::http::error::bad_transfer_encoding) {
-    return HeadRefused{RequestFault::bad_framing, "Content-Length or Transfer-Encoding is malformed"};
+  switch (read_field_lines(bytes.substr(bytes.find('\n') + 1), fields_max, head.fields)) {
+    case FieldLines::good: return std::nullopt;
+    case FieldLines::malformed: return HeadRefused{RequestFault::malformed, "a field line is malformed"};
+    case FieldLines::too_many: return HeadRefused{RequestFault::head_too_large, "more than header_fields"};
   }
   return HeadRefused{RequestFault::malformed, "a field line is malformed"};
 }

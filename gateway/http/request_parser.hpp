@@ -20,8 +20,8 @@ struct HeadRefused {
 };
 using HeadOutcome = std::variant<HeadIncomplete, HeadParsed, HeadRefused>;
 
-// Finds the end of the head in the raw bytes, looking for folds and bare CR or LF in the same pass, then puts the head
-// whole through Beast's parser and our grammar on top. One instance per connection, used again for each request.
+// Finds the end of the head in the raw bytes, looking for folds and bare CR or LF in the same pass, then takes its lines apart, whole, and
+// judges the fields. One instance per connection, used again for each request.
 class RequestParser {
  public:
   explicit RequestParser(const Limits& limits) : limits_(limits) {}

@@ -1,12 +1,10 @@
 #include "http/response_parser.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <optional>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/basic_parser.hpp>
-#include <boost/beast/http/error.hpp>
-
+#include "base/text.hpp"
+#include "http/field_lines.hpp"
 #include "http/field_rules.hpp"
 #include "http/head_scan.hpp"
 
@@ -14,51 +12,32 @@ namespace sallyport::http {
 
 namespace {
 
-namespace beast = boost::beast;
-
-// As in the request parser: Beast reads the lines, we judge the fields.
-class AnswerCollector final : public beast::http::basic_parser<false> {
- public:
-  explicit AnswerCollector(ResponseHead& head) : head_(head) {
-    header_limit(std::numeric_limits<std::uint32_t>::max());
-    body_limit(boost::none);
-    skip(true);
-  }
-
- private:
-  void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int, beast::error_code&) override {}
-  void on_response_impl(int code, beast::string_view, int version, beast::error_code&) override {
-    head_.status = code;
-    head_.version = version == 10 ? Version::http_1_0 : Version::http_1_1;
-  }
-  void on_field_impl(beast::http::field, beast::string_view name, beast::string_view value, beast::error_code& ec) override {
-    if (head_.fields.size() == Limits::kAnswerHeaderFieldsMax) {
-      ec = beast::http::error::header_limit;
-      return;
-    }
-    const std::string_view text(name.data(), name.size());
-    head_.fields.push_back({text, {value.data(), value.size()}, field_id(text)});
-  }
-  void on_header_impl(beast::error_code&) override {}
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
-  std::size_t on_body_impl(beast::string_view, beast::error_code&) override { return 0; }
-  void on_chunk_header_impl(std::uint64_t, beast::string_view, beast::error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view, beast::error_code&) override { return 0; }
-  void on_finish_impl(beast::error_code&) override {}
-
-  ResponseHead& head_;
-};
-
 // Each of these returns why the answer is refused; empty when it is not.
 
-std::string_view collect(std::string_view bytes, ResponseHead& head) {
-  AnswerCollector parser(head);
-  beast::error_code ec;
-  const std::size_t used = parser.put(boost::asio::const_buffer(bytes.data(), bytes.size()), ec);
-  if (ec == beast::http::error::header_limit) return "the answer has too many fields";
-  if (ec || used != bytes.size() || !parser.is_done()) return "the answer's head is malformed";
-  if (head.status < 100 || head.status > 599) return "the answer's status is not from 100 to 599";
+// "HTTP/1." DIGIT SP 3DIGIT SP reason, RFC 9112 §4. `line` begins with "HTTP/1.".
+std::string_view read_status_line(std::string_view line, ResponseHead& head) {
+  constexpr std::string_view kMalformed = "the answer's head is malformed";
+  constexpr std::size_t kReason = std::string_view("HTTP/1.1 200 ").size();
+  if (line.size() < kReason || (line[7] != '1' && line[7] != '0') || line[8] != ' ' || line[12] != ' ') return kMalformed;
+  const std::optional<std::uint64_t> status = parse_decimal(line.substr(9, 3));
+  if (!status || line.find('\x7F') != std::string_view::npos) return kMalformed;
+  if (*status < 100 || *status > 599) return "the answer's status is not from 100 to 599";
+  head.status = static_cast<int>(*status);
+  head.version = line[7] == '1' ? Version::http_1_1 : Version::http_1_0;
   return {};
+}
+
+// `bytes` is the whole head.
+std::string_view collect(std::string_view bytes, ResponseHead& head) {
+  const std::size_t line_end = bytes.find('\r');
+  const std::string_view reason = read_status_line(bytes.substr(0, line_end), head);
+  if (!reason.empty()) return reason;
+  switch (read_field_lines(bytes.substr(line_end + 2), Limits::kAnswerHeaderFieldsMax, head.fields)) {
+    case FieldLines::good: return {};
+    case FieldLines::malformed: return "the answer's head is malformed";
+    case FieldLines::too_many: return "the answer has too many fields";
+  }
+  return "the answer's head is malformed";
 }
 
 // RFC 9112 §6.3, and stricter where a peer might see a body that we do not (hazards K28).

@@ -1,4 +1,5 @@
-// ResponseParser: the verdict does not depend on how the bytes were cut, and framing is unambiguous (hazards K28).
+// ResponseParser: the verdict does not depend on how the bytes were cut, framing is unambiguous (hazards K28), and Beast takes what we take
+// and reads the same fields.
 // The first byte says where to cut and which method was asked.
 #include "http/response_parser.hpp"
 
@@ -6,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "fuzz/require.hpp"
+#include "support/beast_head.hpp"
 
 using namespace sallyport::http;
 using sallyport::require;
@@ -48,6 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto* parsed = std::get_if<HeadParsed>(&whole)) {
     require(bytes.substr(0, parsed->bytes).ends_with("\r\n\r\n"), "a head ends in an empty line");
     check_head(head, method);
+    require(sallyport::disagreement<false>(bytes.substr(0, parsed->bytes), head.fields).empty(), "Beast agrees");
   }
   const std::size_t piece = 1 + data[0] % 64;
   ResponseHead again;

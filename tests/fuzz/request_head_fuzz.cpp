@@ -1,5 +1,5 @@
-// RequestParser: the verdict does not depend on how the bytes were cut, and what is taken is unambiguous (hazards I, K).
-// The first byte says where to cut.
+// RequestParser: the verdict does not depend on how the bytes were cut, what is taken is unambiguous (hazards I, K), and Beast takes it,
+// too, and reads the same fields. The first byte says where to cut.
 #include "http/request_parser.hpp"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "fuzz/require.hpp"
+#include "support/beast_head.hpp"
 
 using namespace sallyport::http;
 using sallyport::require;
@@ -71,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view taken = bytes.substr(0, parsed->bytes);
     require(taken.ends_with("\r\n\r\n"), "a head ends in an empty line");
     check_head(taken, head);
+    require(sallyport::disagreement<true>(taken.substr(taken.starts_with("\r\n") ? 2 : 0), head.fields).empty(), "Beast agrees");
   }
   // The bytes arrive in pieces of 1 to 64 bytes.
   const std::size_t piece = 1 + data[0] % 64;
