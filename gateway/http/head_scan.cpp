@@ -1,5 +1,12 @@
 #include "http/head_scan.hpp"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstring>
 
 namespace sallyport::http {
@@ -8,26 +15,43 @@ namespace {
 
 constexpr bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 && c != '\t'; }
 
-// The first control byte but HTAB at or behind `at`; the size when there is none. Eight bytes at a time: this runs over every
-// byte of every head.
-std::size_t next_control(std::string_view bytes, std::size_t at) noexcept {
+// Whether any byte of the word is below 0x20.
+constexpr bool has_control(std::uint64_t word) noexcept {
   constexpr std::uint64_t kOnes = 0x0101010101010101;
   constexpr std::uint64_t kTops = 0x8080808080808080;
-  while (at < bytes.size()) {
-    if (at + sizeof(std::uint64_t) <= bytes.size()) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, bytes.data() + at, sizeof word);
-      if (((word - kOnes * 0x20) & ~word & kTops) == 0) {  // no byte below 0x20
-        at += sizeof word;
-        continue;
-      }
-    }
-    const std::size_t end = at + sizeof(std::uint64_t) < bytes.size() ? at + sizeof(std::uint64_t) : bytes.size();
+  return ((word - kOnes * 0x20) & ~word & kTops) != 0;
+}
+
+// Where the next control byte can be: everything before it is none. Many bytes at a time, because this runs over every byte of every head.
+std::size_t skip_blocks(std::string_view bytes, std::size_t at) noexcept {
+#ifdef __SSE2__
+  constexpr std::size_t kBlock = sizeof(__m128i);
+  const __m128i last_control = _mm_set1_epi8(0x1F);
+  const __m128i tab = _mm_set1_epi8('\t');
+  for (; at + kBlock <= bytes.size(); at += kBlock) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at));
+    const __m128i is_low = _mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block);
+    const int found = _mm_movemask_epi8(_mm_andnot_si128(_mm_cmpeq_epi8(block, tab), is_low));
+    if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(found)));
+  }
+#endif
+  for (std::uint64_t word = 0; at + sizeof word <= bytes.size(); at += sizeof word) {
+    std::memcpy(&word, bytes.data() + at, sizeof word);
+    if (has_control(word)) break;
+  }
+  return at;
+}
+
+// The first control byte but HTAB at or behind `at`; the size when there is none.
+std::size_t next_control(std::string_view bytes, std::size_t at) noexcept {
+  for (;;) {
+    at = skip_blocks(bytes, at);
+    const std::size_t end = std::min(at + sizeof(std::uint64_t), bytes.size());
     for (; at < end; ++at) {
       if (is_control(bytes[at])) return at;
     }
+    if (at == bytes.size()) return at;
   }
-  return bytes.size();
 }
 
 HeadScan refused(std::size_t position, std::string_view detail) noexcept { return {HeadScan::State::refused, position, detail}; }

@@ -26,7 +26,7 @@ TEST(ScanHead, GoesOnWhereItStopped) {
   }
 }
 
-// The scan takes eight bytes at a time: a control byte must be seen in each of their places.
+// The scan takes sixteen bytes at a time, or eight: a control byte must be seen in each of their places, behind tabs too.
 TEST(ScanHead, SeesAControlByteInEachPlace) {
   for (int byte = 0; byte < 0x20; ++byte) {
     if (byte == '\t' || byte == '\r') continue;
@@ -36,6 +36,8 @@ TEST(ScanHead, SeesAControlByteInEachPlace) {
       const HeadScan scan = scan_head(text, 0, LeadingEmptyLine::refuse);
       EXPECT_EQ(State::refused, scan.state) << byte << " at " << place;
       EXPECT_EQ(place, scan.position) << byte;
+      std::fill(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(place), '\t');
+      EXPECT_EQ(place, scan_head(text, 0, LeadingEmptyLine::refuse).position) << byte << " behind tabs";
     }
   }
 }
