@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <span>
 
 #include "base/secret.hpp"
@@ -15,8 +16,19 @@ constexpr std::size_t kParentId = 36;
 constexpr std::size_t kFlags = 53;
 constexpr std::size_t kTraceparentBytes = 55;
 
+// Eight digits at a time, each in a byte of a word.
 void write_hex(char* out, std::uint64_t number) noexcept {
-  for (int shift = 60; shift >= 0; shift -= 4) *out++ = kDigits[number >> shift & 15U];
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  for (const std::uint64_t half : {number >> 32, number & 0xFFFF'FFFF}) {
+    std::uint64_t word = (half | half << 16) & 0x0000'FFFF'0000'FFFF;
+    word = (word | word << 8) & 0x00FF'00FF'00FF'00FF;
+    word = (word | word << 4) & 0x0F0F'0F0F'0F0F'0F0F;
+    const std::uint64_t is_letter = (word + 6 * kOnes) >> 4 & kOnes;
+    word += '0' * kOnes + is_letter * ('a' - '0' - 10);
+    if constexpr (std::endian::native == std::endian::little) word = __builtin_bswap64(word);
+    std::memcpy(out, &word, sizeof word);
+    out += sizeof word;
+  }
 }
 
 bool is_hex(std::string_view text) noexcept {

@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace sallyport::observe {
@@ -91,6 +92,16 @@ TEST(IdGenerator, IsSeededDifferentlyEachTime) {
   IdGenerator a;
   IdGenerator b;
   EXPECT_NE(a.next(), b.next());
+}
+
+TEST(RequestId, IsTwoNumbersInHexadecimal) {
+  IdGenerator ids;
+  IdGenerator same = ids;
+  for (int round = 0; round < 200; ++round) {
+    const RequestId id(ids);
+    const std::uint64_t high = same.next();
+    EXPECT_EQ(id.view(), fmt::format("{:016x}{:016x}", high, same.next()));
+  }
 }
 
 }  // namespace
