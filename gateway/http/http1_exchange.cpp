@@ -206,22 +206,37 @@ Task<transport::Stream*> Http1Exchange::switch_protocols(std::span<const Field> 
   co_return sent ? &stream_ : nullptr;
 }
 
-Task<bool> Http1Exchange::send(std::string_view bytes) {
+bool Http1Exchange::send_now(std::string_view& bytes) {
   while (!bytes.empty() && !aborted_) {
-    const std::string_view piece = bytes.substr(0, kWritePieceBytes);
-    transport::IoResult written = stream_.try_write(piece);
-    if (written.status == transport::IoStatus::would_block) {
-      stream_.expire_after(timeouts_.write);
-      written = co_await stream_.write_all(piece);
-      stream_.never_expire();
+    const transport::IoResult written = stream_.try_write(bytes.substr(0, kWritePieceBytes));
+    if (written.status == transport::IoStatus::would_block) return false;
+    if (!written.ok()) {
+      abort();
+      return false;
     }
+    bytes.remove_prefix(written.bytes);
+  }
+  return !aborted_;
+}
+
+Task<bool> Http1Exchange::send_rest(std::string_view bytes) {
+  while (!aborted_) {
+    stream_.expire_after(timeouts_.write);
+    const transport::IoResult written = co_await stream_.write_all(bytes.substr(0, kWritePieceBytes));
+    stream_.never_expire();
     if (!written.ok()) {
       abort();
       co_return false;
     }
     bytes.remove_prefix(written.bytes);
+    if (send_now(bytes)) co_return true;
   }
-  co_return !aborted_;
+  co_return false;
+}
+
+Task<bool> Http1Exchange::send(std::string_view bytes) {
+  if (send_now(bytes)) co_return true;
+  co_return co_await send_rest(bytes);
 }
 
 Task<bool> Http1Exchange::send_output() {
@@ -275,7 +290,11 @@ Task<bool> Http1Exchange::finish() {
   }
   if (!decoder_.complete()) closing_ = true;  // nobody reads the rest of the body
   if (output_kind_ == Output::chunked) output_.append("0\r\n\r\n");
-  const bool sent = co_await send_output();
+  // Nearly every answer goes out at once, and so without another coroutine.
+  std::string_view rest = output_.view();
+  bool sent = send_now(rest);
+  if (!sent) sent = co_await send_rest(rest);
+  output_.clear();
   finished_ = sent;
   if (sent && output_kind_ == Output::until_close) stream_.reset_on_close(false);
   co_return sent;

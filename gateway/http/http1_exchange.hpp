@@ -85,6 +85,9 @@ class Http1Exchange final : public Exchange {
   // False: there was no Date among them.
   bool write_fields(std::span<const Field> fields);
   void write_framing(AnswerBody body, bool body_forbidden);
+  // What can be sent without a wait. True: all of it. False: `bytes` is the rest, or the exchange is aborted; send_rest() knows.
+  [[nodiscard]] bool send_now(std::string_view& bytes);
+  [[nodiscard]] Task<bool> send_rest(std::string_view bytes);
   [[nodiscard]] Task<bool> send(std::string_view bytes);
   [[nodiscard]] Task<bool> send_output();
 
