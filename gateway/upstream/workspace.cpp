@@ -19,8 +19,9 @@ void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
   workspace->head.fields.clear();
   workspace->fields.clear();
   // What one large exchange needed is not kept for the small ones.
-  if (workspace->input.capacity() > Workspace::kReadBytesMax) workspace->input.release();
-  if (workspace->output.capacity() > Workspace::kReadBytesMax) workspace->output.release();
+  const std::size_t bytes_max = spare_.size() < kSpareLargeMax ? Workspace::kReadBytesMax : Workspace::kReadBytes;
+  if (workspace->input.capacity() > bytes_max) workspace->input.release();
+  if (workspace->output.capacity() > bytes_max) workspace->output.release();
   spare_.push_back(std::move(workspace));
 }
 

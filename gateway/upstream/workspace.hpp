@@ -27,7 +27,8 @@ struct Workspace {
 // A warm request finds one whose buffers and vectors have grown to what requests need.
 class WorkspacePool {
  public:
-  static constexpr std::size_t kSpareMax = 32;
+  static constexpr std::size_t kSpareMax = 256;
+  static constexpr std::size_t kSpareLargeMax = 32;  // beyond that many, only those that small exchanges have used
 
   [[nodiscard]] std::unique_ptr<Workspace> take();
   void give(std::unique_ptr<Workspace> workspace);
