@@ -22,8 +22,7 @@ class HeadWriter {
 
   void put(std::string_view bytes) {
     if (static_cast<std::size_t>(end_ - at_) < bytes.size()) grow(bytes.size());
-    if (!bytes.empty()) std::memcpy(at_, bytes.data(), bytes.size());
-    at_ += bytes.size();
+    copy(bytes);
   }
   void put_decimal(std::uint64_t number) {
     std::array<char, 20> digits;
@@ -31,10 +30,12 @@ class HeadWriter {
     put({digits.data(), static_cast<std::size_t>(written.ptr - digits.data())});
   }
   void field(std::string_view name, std::string_view value) {
-    put(name);
-    put(": ");
-    put(value);
-    put("\r\n");
+    const std::size_t bytes = name.size() + value.size() + 4;
+    if (static_cast<std::size_t>(end_ - at_) < bytes) grow(bytes);
+    copy(name);
+    copy(": ");
+    copy(value);
+    copy("\r\n");
   }
 
   // The head as part of the buffer's content.
@@ -46,6 +47,10 @@ class HeadWriter {
   void discard() noexcept { out_.truncate(before_); }
 
  private:
+  void copy(std::string_view bytes) {  // there is room
+    if (!bytes.empty()) std::memcpy(at_, bytes.data(), bytes.size());
+    at_ += bytes.size();
+  }
   void take_room(std::size_t bytes) {
     const std::span<char> room = out_.prepare(bytes);
     begin_ = at_ = room.data();
@@ -106,10 +111,9 @@ std::size_t own_hops(const http::RequestHead& request) noexcept {
   return hops;
 }
 
-constexpr auto kPreflightFields =
-    std::to_array<std::string_view>({"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers",
-                                     "Access-Control-Request-Private-Network", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding",
-                                     "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"});
+constexpr auto kPreflightFields = std::to_array<std::string_view>(
+    {"Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network", "User-Agent",
+     "Accept", "Accept-Language", "Accept-Encoding", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"});
 
 bool is_replaced(const FieldRules& rules, std::string_view name) noexcept {
   return std::ranges::any_of(rules.remove, [name](const std::string& removed) { return fold_alike(removed, name); }) ||
