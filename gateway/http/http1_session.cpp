@@ -63,9 +63,9 @@ class Http1Session {
 
   // One request, from its first byte to the last of its answer. False when the connection is over.
   Task<bool> serve_one() {
-    stream_.expire_after(context_.timeouts.header);
+    stream_.never_expire();
     parser_.reset();
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
       const HeadOutcome outcome = parser_.parse(input_.view(), exchange_.head());
       if (const auto* parsed = std::get_if<HeadParsed>(&outcome)) {
         stream_.never_expire();
@@ -77,6 +77,8 @@ class Http1Session {
         const HeadRefused why = *refused;
         co_return co_await refuse(why.fault, why.detail);
       }
+      // Most heads come whole, and need no deadline.
+      if (is_first) stream_.expire_after(context_.timeouts.header);
       const std::span<char> room = input_.prepare(kFirstReadBytes / 2);
       const transport::IoResult read = co_await stream_.read_some(room);
       if (read.status == transport::IoStatus::timed_out) {

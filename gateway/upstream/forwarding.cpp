@@ -162,7 +162,7 @@ Progress Forwarding::send_first_write() {
     pending_.remove_prefix(written.bytes);
     sent_bytes_ += written.bytes;
     if (!pending_.empty() || body_ == BodyState::more) return Progress::more;
-    await_answer();
+    stream_->expire_at(began_ + upstream_.settings.response_timeout);
     return Progress::done;
   }
   return written.status == IoStatus::would_block ? Progress::more : Progress::lost;
