@@ -50,15 +50,33 @@ class Http1Session {
     }
     exchange_.release_buffers();
     if (input_.capacity() > kFirstReadBytes) input_.release();
-    stream_.expire_after(draining.value ? std::min(draining.patience, context_.timeouts.idle) : context_.timeouts.idle);
-    const std::span<char> room = input_.prepare(kFirstReadBytes);
-    const transport::IoResult read = co_await stream_.read_some(room);
+    const std::chrono::milliseconds patience =
+        draining.value ? std::min(draining.patience, context_.timeouts.idle) : context_.timeouts.idle;
+    stream_.expire_after(std::min(patience, context_.timeouts.buffered));
+    std::span<char> room = input_.prepare(kFirstReadBytes);
+    transport::IoResult read = co_await stream_.read_some(room);
+    if (read.status == transport::IoStatus::timed_out && patience > context_.timeouts.buffered) {
+      const bool has_woken = co_await sleep(patience - context_.timeouts.buffered);
+      if (!has_woken) co_return false;
+      room = input_.prepare(kFirstReadBytes);
+      read = co_await stream_.read_some(room);
+    }
     if (!read.ok()) {
       if (read.status != transport::IoStatus::failed) stream_.shutdown_write();
       co_return false;
     }
     input_.commit(read.bytes);
     co_return true;
+  }
+
+  // Between requests, when the next is not soon to come: without the buffers that it will need. False when there will be none.
+  Task<bool> sleep(std::chrono::milliseconds patience) {
+    input_.release();
+    exchange_.release_all();
+    stream_.expire_after(patience);
+    const transport::IoStatus woken = co_await stream_.wait_readable();
+    if (woken == transport::IoStatus::timed_out) stream_.shutdown_write();
+    co_return woken == transport::IoStatus::ok;
   }
 
   // One request, from its first byte to the last of its answer. False when the connection is over.

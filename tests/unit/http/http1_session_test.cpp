@@ -1,6 +1,7 @@
 #include "http/http1_session.hpp"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <future>
@@ -478,6 +479,35 @@ TEST_F(Http1SessionTest, M04_ClosesASilentConnection) {
   SocketClient client(port_);
   EXPECT_EQ(client.read_to_end(), "");
   EXPECT_TRUE(client.closed());
+}
+
+TEST_F(Http1SessionTest, M04_ClosesASilentConnectionThatHasGivenItsBuffersBack) {
+  timeouts_.buffered = std::chrono::milliseconds(1);
+  timeouts_.idle = std::chrono::milliseconds(300);
+  start();
+  SocketClient client(port_);
+  client.send(get("/one"));
+  read_answer(client);
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(client.read_to_end(), "");
+  EXPECT_TRUE(client.closed());
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(250)) << "its whole patience";
+}
+
+TEST_F(Http1SessionTest, AnswersAConnectionThatHasGivenItsBuffersBack) {
+  timeouts_.buffered = std::chrono::milliseconds(1);
+  start();
+  SocketClient client(port_);
+  for (const std::string path : {"/one", "/two"}) {
+    pollfd readable{client.fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&readable, 1, 200), 0) << "nothing comes of its falling asleep";
+    const std::string request = get(path);
+    client.send(request.substr(0, 5));
+    EXPECT_EQ(::poll(&readable, 1, 10), 0);
+    client.send(request.substr(5));
+    EXPECT_TRUE(read_answer(client).ends_with(path + ":"));
+  }
+  EXPECT_EQ(connections_, 1);
 }
 
 TEST_F(Http1SessionTest, AnswersWithCloseWhileDraining) {
