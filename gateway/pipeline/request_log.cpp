@@ -11,6 +11,16 @@ std::string subject_hash(std::string_view subject) {
   return hex_encode(std::string_view(reinterpret_cast<const char*>(digest.data()), 8));
 }
 
+std::string_view SubjectHashes::of(std::string_view subject) {
+  if (subject.size() > kSubjectBytesMax) return unremembered_ = subject_hash(subject);
+  if (places_.empty()) places_.resize(kPlaces);
+  Place& place = places_[std::hash<std::string_view>{}(subject) % kPlaces];
+  if (place.hash.empty() || place.subject != subject) {
+    place = Place{std::string(subject), subject_hash(subject)};
+  }
+  return place.hash;
+}
+
 std::string_view method_label(http::Method method) noexcept {
   switch (method) {
     case http::Method::get: return "GET";
@@ -58,7 +68,7 @@ void RequestLog::finished(const RequestRecord& record, const http::Exchange& exc
     line_.text("upstream", record.upstream).text("server", record.server);
     if (record.upstream_time) line_.decimal("upstream_ms", static_cast<double>(record.upstream_time->count()) / 1000.0);
   }
-  if (record.identity != nullptr) line_.text("subject_hash", subject_hash(record.identity->facts().subject));
+  if (record.identity != nullptr) line_.text("subject_hash", hashes_.of(record.identity->facts().subject));
   line_.text("decision", record.decision).text("reason", record.reason);
   if (!record.detail.empty()) line_.text("detail", record.detail);
   access_.add(line_.end());
@@ -90,7 +100,7 @@ void RequestLog::write_decision(const RequestRecord& record, const http::Exchang
   common_fields(record, exchange);
   line_.text("auth_method", record.auth_method);
   if (record.identity != nullptr) {
-    line_.text("issuer", record.identity->facts().issuer_name).text("subject_hash", subject_hash(record.identity->facts().subject));
+    line_.text("issuer", record.identity->facts().issuer_name).text("subject_hash", hashes_.of(record.identity->facts().subject));
   }
   line_.text("decision", record.decision).text("reason", record.reason).text("detail", record.detail);
   if (unwritten != 0) line_.number("unwritten", static_cast<std::int64_t>(unwritten));
@@ -101,7 +111,7 @@ void RequestLog::event(const AuditEvent& event, const RequestRecord& record, con
   if (audit_.is_off()) return;
   line_.begin(clock_.wall_now(), event.level, event.name);
   common_fields(record, exchange);
-  if (!event.subject.empty()) line_.text("subject_hash", subject_hash(event.subject));
+  if (!event.subject.empty()) line_.text("subject_hash", hashes_.of(event.subject));
   if (!event.session.empty()) line_.text("session", event.session);
   if (!event.family.empty()) line_.text("family", event.family);
   if (!event.kind.empty()) line_.text("kind", event.kind);

@@ -50,6 +50,27 @@ struct AuditEvent {
   std::string_view detail = {};   // for a person; never of a token's content
 };
 
+// The first 16 hex digits of the subject's SHA-256: tells callers apart in a log without naming them.
+[[nodiscard]] std::string subject_hash(std::string_view subject);
+
+// The same, remembered for as many subjects as there are places: a hash for each line would cost more than the rest of the line.
+class SubjectHashes {
+ public:
+  static constexpr std::size_t kPlaces = 1024;
+  static constexpr std::size_t kSubjectBytesMax = 255;  // longer ones are hashed each time
+
+  // Valid until the next call.
+  [[nodiscard]] std::string_view of(std::string_view subject);
+
+ private:
+  struct Place {
+    std::string subject;
+    std::string hash;  // empty: nobody's yet
+  };
+  std::vector<Place> places_;  // empty until a subject is logged
+  std::string unremembered_;
+};
+
 class RequestLog {
  public:
   RequestLog(observe::WorkerLog& access, observe::WorkerLog& audit, observe::WorkerMetrics& metrics, const Clock& clock)
@@ -75,13 +96,11 @@ class RequestLog {
   observe::WorkerMetrics& metrics_;
   const Clock& clock_;
   observe::LogLine line_;
+  SubjectHashes hashes_;
   MonotonicTime often_since_{};  // the second that is counted
   std::uint64_t often_written_ = 0;
   std::uint64_t often_unwritten_ = 0;
 };
-
-// The first 16 hex digits of the subject's SHA-256: tells callers apart in a log without naming them.
-[[nodiscard]] std::string subject_hash(std::string_view subject);
 
 // The `method` label: a known method or "other".
 [[nodiscard]] std::string_view method_label(http::Method method) noexcept;
