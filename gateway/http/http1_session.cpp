@@ -53,13 +53,10 @@ class Http1Session {
     const std::chrono::milliseconds patience =
         draining.value ? std::min(draining.patience, context_.timeouts.idle) : context_.timeouts.idle;
     stream_.expire_after(std::min(patience, context_.timeouts.buffered));
-    std::span<char> room = input_.prepare(kFirstReadBytes);
+    const std::span<char> room = input_.prepare(kFirstReadBytes);
     transport::IoResult read = co_await stream_.read_some(room);
     if (read.status == transport::IoStatus::timed_out && patience > context_.timeouts.buffered) {
-      const bool has_woken = co_await sleep(patience - context_.timeouts.buffered);
-      if (!has_woken) co_return false;
-      room = input_.prepare(kFirstReadBytes);
-      read = co_await stream_.read_some(room);
+      read = co_await sleep(patience - context_.timeouts.buffered);
     }
     if (!read.ok()) {
       if (read.status != transport::IoStatus::failed) stream_.shutdown_write();
@@ -69,14 +66,19 @@ class Http1Session {
     co_return true;
   }
 
-  // Between requests, when the next is not soon to come: without the buffers that it will need. False when there will be none.
-  Task<bool> sleep(std::chrono::milliseconds patience) {
+  // Between requests, when the next is not soon to come: waits for it without the buffers that it will need. What its first bytes are, and
+  // why there are none.
+  Task<transport::IoResult> sleep(std::chrono::milliseconds patience) {
+    stream_.expire_after(patience);
+    // What OpenSSL has read already, the kernel says nothing of; it also says what is to be waited for.
+    transport::IoResult read = stream_.try_read(input_.prepare(kFirstReadBytes));
+    if (read.status != transport::IoStatus::would_block) co_return read;
     input_.release();
     exchange_.release_all();
-    stream_.expire_after(patience);
     const transport::IoStatus woken = co_await stream_.wait_readable();
-    if (woken == transport::IoStatus::timed_out) stream_.shutdown_write();
-    co_return woken == transport::IoStatus::ok;
+    if (woken != transport::IoStatus::ok) co_return transport::IoResult{woken};
+    const std::span<char> room = input_.prepare(kFirstReadBytes);
+    co_return co_await stream_.read_some(room);
   }
 
   // One request, from its first byte to the last of its answer. False when the connection is over.
