@@ -81,7 +81,8 @@ struct SessionAuthenticator::Impl {
   // nullopt: it is not there, or not to be used without asking.
   static std::optional<AuthOutcome> use(const ImplPtr& self, CachedSession* session, const SessionSettings& settings);
   std::optional<AuthOutcome> use_in_outage(CachedSession* session, const SessionSettings& settings);
-  [[nodiscard]] std::variant<Subject, AuthOutcome> open(SessionKind kind, std::string_view cookie, const SessionSettings& settings) const;
+  [[nodiscard]] std::variant<Subject, AuthOutcome> open(SessionKind kind, std::string_view cookie, const SessionSettings& settings);
+  [[nodiscard]] std::optional<store::Digest> open_own(std::string_view cookie);
 
   static Task<AuthOutcome> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
   static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, const std::string& cookie,
@@ -109,6 +110,12 @@ struct SessionAuthenticator::Impl {
   Surroundings around;
   store::Store* store = nullptr;
   TagKeysPtr keys;
+  // By these keys: of a cold session recall() opens the cookie, and ask() does again at once.
+  struct Opened {
+    std::string cookie;
+    store::Digest key{};
+  };
+  std::optional<Opened> last_opened;
   SessionCache cache;
   Hearing hearing;
   std::multimap<FlightKey, FlightPtr> flights;
@@ -205,7 +212,7 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::use_in_outage(CachedSessi
 }
 
 std::variant<Subject, AuthOutcome> SessionAuthenticator::Impl::open(SessionKind kind, std::string_view cookie,
-                                                                    const SessionSettings& settings) const {
+                                                                    const SessionSettings& settings) {
   if (kind == SessionKind::foreign) {
     std::optional<std::string> id = settings.foreign ? open_foreign_cookie(cookie, *settings.foreign) : std::nullopt;
     if (!id) return AuthOutcome(Refused{RefusalReason::malformed, "no session cookie that the application signed"});
@@ -214,10 +221,20 @@ std::variant<Subject, AuthOutcome> SessionAuthenticator::Impl::open(SessionKind 
     return Subject{kind, key, std::move(*id)};
   }
   if (!keys) return AuthOutcome(Unavailable{"the store has not told the secret of the session ids yet"});
-  const std::optional<SessionId> id = keys->open_session_id(cookie);
-  if (!id) return AuthOutcome(Refused{RefusalReason::malformed, "no session id of ours"});
+  const std::optional<store::Digest> key = open_own(cookie);
+  if (!key) return AuthOutcome(Refused{RefusalReason::malformed, "no session id of ours"});
   if (store == nullptr) return AuthOutcome(Unavailable{"no store yet"});
-  return Subject{kind, id->key, {}};
+  return Subject{kind, *key, {}};
+}
+
+std::optional<store::Digest> SessionAuthenticator::Impl::open_own(std::string_view cookie) {
+  if (last_opened && equal_in_constant_time(last_opened->cookie, cookie)) return last_opened->key;
+  const std::optional<SessionId> id = keys->open_session_id(cookie);
+  if (!id) return std::nullopt;
+  if (!last_opened) last_opened.emplace();
+  last_opened->cookie = cookie;
+  last_opened->key = id->key;
+  return id->key;
 }
 
 Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings) {
@@ -450,6 +467,7 @@ void SessionAuthenticator::use_store(store::Store& store) noexcept { impl_->stor
 void SessionAuthenticator::use_keys(TagKeysPtr keys) {
   if (keys == impl_->keys) return;
   impl_->keys = std::move(keys);
+  impl_->last_opened.reset();
   impl_->cache.clear();
   impl_->mark_all_changed();
 }
