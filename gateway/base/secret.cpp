@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 namespace sallyport {
@@ -35,6 +36,17 @@ class FileDescriptor {
  private:
   int value_;
 };
+
+// EVP_Q_mac looks both algorithms up by name and allocates on every call, which is two thirds of its time: done once for each thread.
+using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
+MacContext make_hmac_sha256() {
+  const std::unique_ptr<EVP_MAC, decltype(&EVP_MAC_free)> algorithm(EVP_MAC_fetch(nullptr, "HMAC", nullptr), &EVP_MAC_free);
+  MacContext context(algorithm ? EVP_MAC_CTX_new(algorithm.get()) : nullptr, &EVP_MAC_CTX_free);  // holds on to the algorithm
+  char digest[] = "SHA256";
+  const OSSL_PARAM settings[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
+  if (!context || EVP_MAC_CTX_set_params(context.get(), settings) != 1) context.reset();
+  return context;
+}
 
 Error file_error(const std::string& path, int number) {
   const Fault fault = number == ENOENT || number == ENOTDIR ? Fault::not_found : Fault::unavailable;
@@ -97,12 +109,13 @@ Sha256 sha256(std::string_view bytes) {
 
 Sha256 hmac_sha256(const Secret& key, std::string_view bytes) {
   if (key.empty()) throw std::invalid_argument("an HMAC needs a key");
+  thread_local const MacContext context = make_hmac_sha256();
   Sha256 tag;
   std::size_t size = 0;
   const std::span<const unsigned char> secret = key.reveal();
-  if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, secret.data(), secret.size(),
-                reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), tag.data(), tag.size(), &size) == nullptr ||
-      size != tag.size()) {
+  if (!context || EVP_MAC_init(context.get(), secret.data(), secret.size(), nullptr) != 1 ||
+      EVP_MAC_update(context.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()) != 1 ||
+      EVP_MAC_final(context.get(), tag.data(), &size, tag.size()) != 1 || size != tag.size()) {
     throw std::runtime_error("HMAC-SHA256 failed");
   }
   return tag;

@@ -124,12 +124,12 @@ std::string base64_encode(std::string_view bytes) { return encode(bytes, kAlphab
 
 std::string hex_encode(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* at = out.data();
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    out.push_back(kDigits[byte >> 4]);
-    out.push_back(kDigits[byte & 15U]);
+    *at++ = kDigits[byte >> 4];
+    *at++ = kDigits[byte & 15U];
   }
   return out;
 }

@@ -122,6 +122,19 @@ TEST(HmacSha256, GivesThePublishedValue) {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }
 
+// RFC 4231 §4.2 and §4.7 (test cases 1 and 6): shorter and longer than a block, one after the other.
+TEST(HmacSha256, KeepsNothingOfTheKeyBefore) {
+  const auto tag_of = [](std::string key, std::string_view text) {
+    const Sha256 tag = hmac_sha256(Secret(std::move(key)), text);
+    return hex_encode({reinterpret_cast<const char*>(tag.data()), tag.size()});
+  };
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(tag_of(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First"),
+              "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    EXPECT_EQ(tag_of(std::string(20, '\x0b'), "Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+  }
+}
+
 TEST(HmacSha256, RefusesTheEmptyKeyThatEverybodyKnows) {
   EXPECT_THROW((void)hmac_sha256(Secret(), "text"), std::invalid_argument);
 }
