@@ -86,6 +86,7 @@ constexpr Key kKeys[] = {
     {"sessions.idle_timeout"},
     {"sessions.absolute_timeout"},
     {"sessions.secret_file"},
+    {"sessions.cache_entries"},
     {"sessions.on_store_outage"},
     {"sessions.on_store_outage.serve_cached_for"},
     {"sessions.foreign"},

@@ -161,6 +161,7 @@ void note_fixed_parts(Loading& loading, const MapReader& top) {
   note("revocations", fmt::format("entries_max {} kept {}ms", settings.revocations_max, settings.store.revocations_kept.count()),
        top.place_of("revocations"));
   note("sessions.secret_file", settings.session_secret_files.empty() ? "none" : "some", top.place_of("sessions"));
+  note("sessions.cache_entries", std::to_string(settings.session_cache_entries), top.place_of("sessions"));
   note("log.access", std::string(sink_text(settings.log.access)), top.place_of("log"));
   note("log.audit", std::string(sink_text(settings.log.audit)), top.place_of("log"));
 }

@@ -20,6 +20,7 @@ using std::chrono::seconds;
 constexpr DurationRange kLife{seconds(1), hours(24 * 366)};
 constexpr std::size_t kTagSecretBytesMin = 32;
 constexpr std::size_t kForeignSecretBytesMin = 8;
+constexpr std::uint64_t kCacheEntriesMax = 10'000'000;
 // Claims that say who somebody is and for how long: they are not for a record to overrule.
 constexpr std::string_view kOwnClaims[] = {"sub", "iss", "aud", "exp", "nbf", "iat", "jti", "sid"};
 
@@ -138,6 +139,9 @@ void read_session_section(Loading& loading, const Node& node, SessionSettings& s
   if (const Node* secrets = sessions.find("secret_file")) {
     for (SecretFile& file : read_secret_files(problems, *secrets, kTagSecretBytesMin))
       loading.settings.session_secret_files.push_back(std::move(file.path));
+  }
+  if (const Node* entries = sessions.find("cache_entries")) {
+    if (const auto value = read_integer(problems, *entries, 1, kCacheEntriesMax)) loading.settings.session_cache_entries = *value;
   }
   if (const Node* outage = sessions.find("on_store_outage")) read_outage(problems, *outage, settings);
   settings.foreign = read_foreign(loading, sessions);

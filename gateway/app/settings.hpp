@@ -38,6 +38,7 @@ struct Settings {
   std::size_t revocations_max = 1'000'000;
   bool takes_sessions = false;                    // some route does, or sessions are configured
   bool needs_store = false;                       // sessions or tokens are used: without the store nobody signs in
+  std::size_t session_cache_entries = 100'000;    // `sessions: { cache_entries }`, of each worker
   std::vector<std::string> session_secret_files;  // `sessions: { secret_file }`; empty: the gateways agree on one through the store
   std::vector<upstream::UpstreamSettings> upstreams;
   observe::LogSettings log;

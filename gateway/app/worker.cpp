@@ -19,7 +19,7 @@ Worker::Worker(const Shared& shared)
       audit_log_(shared.audit_writer),
       token_cache_(kTokenCacheEntriesMax, kTokenCacheBytesMax),
       tokens_(token_cache_, shared.revocations),
-      sessions_({shared.revocations, shared.clock, tasks_, metrics_}),
+      sessions_({shared.revocations, shared.clock, tasks_, metrics_}, shared.settings->session_cache_entries),
       authenticator_(tokens_, sessions_),
       store_(shared.store.attach(context_, wheel_, sessions_, metrics_)),
       session_issuer_(*store_, sessions_),

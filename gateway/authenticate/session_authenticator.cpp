@@ -64,7 +64,8 @@ using FlightPtr = std::shared_ptr<Flight>;
 }  // namespace
 
 struct SessionAuthenticator::Impl {
-  Impl(const Surroundings& lent, std::size_t entries_max, std::size_t bytes_max) : around(lent), cache(entries_max, bytes_max) {}
+  Impl(const Surroundings& lent, std::size_t entries_max) : around(lent), cache(entries_max, bytes_max(entries_max)) {}
+  static constexpr std::size_t bytes_max(std::size_t entries) { return std::max(entries, kEntriesUsual) * (kBytesMax / kEntriesUsual); }
 
   using ImplPtr = std::shared_ptr<Impl>;
   using FlightKey = std::pair<SessionKind, store::Digest>;
@@ -458,8 +459,8 @@ Task<bool> SessionAuthenticator::Impl::foreign_stands(ImplPtr self, ForeignOrigi
   co_return facts != nullptr && facts->subject == subject;
 }
 
-SessionAuthenticator::SessionAuthenticator(const Surroundings& surroundings, std::size_t entries_max, std::size_t bytes_max)
-    : impl_(std::make_shared<Impl>(surroundings, entries_max, bytes_max)) {}
+SessionAuthenticator::SessionAuthenticator(const Surroundings& surroundings, std::size_t entries_max)
+    : impl_(std::make_shared<Impl>(surroundings, entries_max)) {}
 SessionAuthenticator::~SessionAuthenticator() = default;
 
 void SessionAuthenticator::use_store(store::Store& store) noexcept { impl_->store = &store; }

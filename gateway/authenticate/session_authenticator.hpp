@@ -29,8 +29,9 @@ namespace sallyport::authenticate {
 // ends and unless it was revoked.
 class SessionAuthenticator final : public store::ChangeListener {
  public:
-  // The default bounds of the memory; least recently used go first, by approximation.
-  static constexpr std::size_t kEntriesMax = 100'000;
+  // Bounds of the memory; least recently used go first, by approximation. In bytes it has kBytesMax, and as much for each entry where more
+  // of them are asked for.
+  static constexpr std::size_t kEntriesUsual = 100'000;
   static constexpr std::size_t kBytesMax = 128 * 1024 * 1024;
 
   struct Surroundings {
@@ -39,7 +40,7 @@ class SessionAuthenticator final : public store::ChangeListener {
     TaskGroup& tasks;  // of the worker: questions and touches in the background. Joined before *this and the store end
     observe::WorkerMetrics& metrics;
   };
-  explicit SessionAuthenticator(const Surroundings& surroundings, std::size_t entries_max = kEntriesMax, std::size_t bytes_max = kBytesMax);
+  explicit SessionAuthenticator(const Surroundings& surroundings, std::size_t entries_max = kEntriesUsual);
   ~SessionAuthenticator() override;
 
   // Before the first request; the store is attached with *this as its listener, and outlives every use. Without a store: Unavailable.

@@ -21,7 +21,7 @@ def _more_routes(count: int) -> list[dict]:
 
 
 def write(name: str, ports: dict[str, int], origin: int, *, workers: int = 1, issuers: int = 1, routes: int = 10, redis: int | None = None,
-          access_log: str = "off") -> list[str]:
+          cache_entries: int | None = None, access_log: str = "off") -> list[str]:
     """Writes NAME.yaml and its policies; returns the arguments of `sallyport`. `ports`: tls, clear, admin. `issuers`: so many of ES256."""
     configuration = {
         "version": 1,
@@ -39,6 +39,8 @@ def write(name: str, ports: dict[str, int], origin: int, *, workers: int = 1, is
     if redis is not None:
         configuration["store"] = {"kind": "redis", "redis": {"url": f"redis://127.0.0.1:{redis}/0", "command_timeout": "5s"}}
         configuration["sessions"] = {"secret_file": "session.secret", "idle_timeout": "24h", "absolute_timeout": "24h"}
+        if cache_entries is not None:
+            configuration["sessions"]["cache_entries"] = cache_entries
         served.append(_route("session", "/session/**", credentials=["session"]))
     pathlib.Path(f"{name}.yaml").write_text(json.dumps(configuration, indent=1))
     for number in range(0, len(served), 2500):  # a file has 1 MiB at most

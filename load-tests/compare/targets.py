@@ -5,7 +5,7 @@ from compare.material import ALGORITHMS
 from compare.measure import BareVerification, FixedRate, Handshakes, IdleConnections, Remembered, Requests, Target
 from compare.world import World
 
-WARM_TOKENS, WARM_SESSIONS, POOL = 100, 1_000, 100_000
+WARM_TOKENS, WARM_SESSIONS, CACHED_SESSIONS, POOL = 100, 1_000, 10_000, 100_000
 
 
 class Catalogue:
@@ -88,7 +88,8 @@ class Catalogue:
         yield reference
         yield self._requests("nginx auth_request tls session cold", (reference,), auth, "/session/small", processes=[auth[0], lua[0]],
                              credentials=stored["keys"], **cold)
-        yield self._requests("sallyport tls session cold", (reference,), gateway, "/session/small", credentials=stored["ours"], **cold)
+        small = world.gateway("sessions-cold", redis=True, cache_entries=CACHED_SESSIONS)
+        yield self._requests("sallyport tls session cold", (reference,), small, "/session/small", credentials=stored["ours"], **cold)
 
     def bodies(self):
         """Large answers, mixed ones, a body up. The ratio of CPU for each request is that of CPU for each byte."""

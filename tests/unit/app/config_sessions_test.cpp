@@ -1,4 +1,5 @@
 // The sections `store`, `sessions`, `tokens` and `revocations`, and what routes make of them (hazards F, P).
+#include "authenticate/session_authenticator.hpp"
 #include "configuration_fixture.hpp"
 
 namespace sallyport::app {
@@ -141,6 +142,15 @@ TEST_F(ConfigSessions, HasTheDefaultsThatTheReferenceNames) {
   EXPECT_EQ(loaded.revocations_max, 1'000'000U);
   EXPECT_EQ(loaded.store.revocations_kept, hours(24 * 31));
   EXPECT_THAT(loaded.session_secret_files, IsEmpty());
+  EXPECT_EQ(loaded.session_cache_entries, authenticate::SessionAuthenticator::kEntriesUsual);
+}
+
+TEST_F(ConfigSessions, ReadsHowManySessionsAreRemembered) {
+  const auto entries = [&](const std::string& text) { return kStore + "sessions: { cache_entries: " + text + " }\n"; };
+  EXPECT_EQ(settings_with(entries("1")).session_cache_entries, 1U);
+  EXPECT_EQ(settings_with(entries("10000000")).session_cache_entries, 10'000'000U);
+  EXPECT_THAT(problems_with(entries("0")), ElementsAre(HasSubstr("from 1 to 10000000")));
+  EXPECT_THAT(problems_with(entries("10000001")), ElementsAre(HasSubstr("from 1 to 10000000")));
 }
 
 TEST_F(ConfigSessions, ReadsWhatIsSaidOfSessions) {

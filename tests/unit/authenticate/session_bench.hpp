@@ -44,7 +44,7 @@ struct Pending {
 
 class SessionBench : public ::testing::Test {
  protected:
-  explicit SessionBench(std::size_t entries_max = SessionAuthenticator::kEntriesMax)
+  explicit SessionBench(std::size_t entries_max = SessionAuthenticator::kEntriesUsual)
       : sessions_({revocations_, clock_, tasks_, metrics_}, entries_max) {
     store_.add_listener(sessions_);
     sessions_.use_store(store_);
