@@ -18,7 +18,6 @@ namespace sallyport::listen {
 namespace {
 
 constexpr std::string_view kProtocol = "http/1.1";
-constexpr long kTicketLifetimeSeconds = 2 * 3600;
 
 int ring_index() {
   static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -113,7 +112,7 @@ void TlsServerContext::prepare(ssl_ctx_st* context) {
   SSL_CTX_set_ex_data(context, ring_index(), ticket_keys_.get());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &on_ticket_key);
   SSL_CTX_set_session_ticket_cb(context, &TlsServerContext::on_ticket_made, &TlsServerContext::on_ticket_opened, this);
-  SSL_CTX_set_timeout(context, kTicketLifetimeSeconds);
+  SSL_CTX_set_timeout(context, std::chrono::seconds(kTicketLifetime).count());
   // Acknowledges the name, and lets a resumed TLS 1.2 session remember it.
   SSL_CTX_set_tlsext_servername_callback(context, +[](SSL*, int*, void*) -> int { return SSL_TLSEXT_ERR_OK; });
 }
@@ -144,13 +143,14 @@ bool TlsServerContext::bind_session(ssl_st* ssl, std::size_t certificate, std::s
   return SSL_set_session_id_context(ssl, id.data(), static_cast<unsigned>(id.size())) == 1;
 }
 
-// A ticket holds the client's certificate but not its chain: when the first of them ends goes along as the ticket's own data. A session
-// that was resumed has no chain any more, but that data still.
-int TlsServerContext::on_ticket_made(ssl_st* ssl, void* /*self*/) {
-  STACK_OF(X509)* chain = SSL_get0_verified_chain(ssl);
+// How long a ticket is good goes along as its own data, and from a session that it resumed into the ticket that renews it: OpenSSL itself
+// counts from the newest. The client's chain has to be looked at now, because a ticket holds only the first certificate of it.
+int TlsServerContext::on_ticket_made(ssl_st* ssl, void* self) {
   SSL_SESSION* session = SSL_get_session(ssl);
-  if (session == nullptr || chain == nullptr || SSL_session_reused(ssl) == 1) return 1;
-  std::int64_t end = INT64_MAX;
+  if (session == nullptr || SSL_session_reused(ssl) == 1) return 1;
+  const auto& here = *static_cast<const TlsServerContext*>(self);
+  std::int64_t end = std::chrono::system_clock::to_time_t(here.clock_.wall_now() + kTicketLifetime);
+  STACK_OF(X509)* chain = SSL_get0_verified_chain(ssl);
   for (int i = 0; i < sk_X509_num(chain); ++i) {
     std::tm parts{};
     if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &parts) != 1) return 0;
@@ -160,8 +160,8 @@ int TlsServerContext::on_ticket_made(ssl_st* ssl, void* /*self*/) {
 }
 
 bool TlsServerContext::may_resume(ssl_session_st* session) const {
-  if (SSL_SESSION_get0_peer(session) == nullptr) return !requires_certificates_;
-  if (!asks_clients_) return false;
+  const bool has_certificate = SSL_SESSION_get0_peer(session) != nullptr;
+  if (has_certificate ? !asks_clients_ : requires_certificates_) return false;
   void* data = nullptr;
   std::size_t size = 0;
   std::int64_t end = 0;
@@ -170,12 +170,17 @@ bool TlsServerContext::may_resume(ssl_session_st* session) const {
   return std::chrono::system_clock::to_time_t(clock_.wall_now()) <= end;
 }
 
-int TlsServerContext::on_ticket_opened(ssl_st* /*ssl*/, ssl_session_st* session, const unsigned char* /*name*/, std::size_t /*name_size*/,
+// A client spends a ticket of TLS 1.3 once (RFC 8446 §C.4), so that whoever resumes needs another one.
+int TlsServerContext::on_ticket_opened(ssl_st* ssl, ssl_session_st* session, const unsigned char* /*name*/, std::size_t /*name_size*/,
                                        int status, void* self) {
   const auto& here = *static_cast<const TlsServerContext*>(self);
   switch (status) {
-    case SSL_TICKET_SUCCESS: return here.may_resume(session) ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
-    case SSL_TICKET_SUCCESS_RENEW: return here.may_resume(session) ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_IGNORE_RENEW;
+    case SSL_TICKET_SUCCESS:
+    case SSL_TICKET_SUCCESS_RENEW: {
+      if (!here.may_resume(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
+      const bool renews = status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) >= TLS1_3_VERSION;
+      return renews ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
+    }
     case SSL_TICKET_EMPTY:
     case SSL_TICKET_NO_DECRYPT: return SSL_TICKET_RETURN_IGNORE_RENEW;
     default: return SSL_TICKET_RETURN_IGNORE;

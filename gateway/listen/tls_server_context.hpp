@@ -26,10 +26,13 @@ namespace sallyport::listen {
 //   ALPN (RFC 7301): http/1.1; a client that offers only others is refused with no_application_protocol.
 //   Tickets: bound to the listener, the certificate, the SNI name and the authorities of client certificates: a ticket for one name does
 //   not resume for another (CVE-2025-23419). One that holds a client's certificate resumes only while everything in its chain is valid, and
-//   none resumes without a certificate where one is required; else the handshake is a full one. Client certificates:
+//   none resumes without a certificate where one is required; else the handshake is a full one. Who resumes by TLS 1.3 gets a new ticket,
+//   which ends when the first would have: kTicketLifetime after the full handshake (RFC 8446 §4.6.1). Client certificates:
 //   transport::ask_for_client_certificates(), where the settings want them.
 class TlsServerContext {
  public:
+  static constexpr std::chrono::hours kTicketLifetime{2};
+
   // `listener` is the listener's name. Tickets of contexts with the same `ticket_keys` may resume; nullptr: it has its own.
   // Fault as transport::use_certificate(); malformed without any certificate.
   [[nodiscard]] static Result<std::unique_ptr<TlsServerContext>> create(const TlsSettings& settings, std::string listener,

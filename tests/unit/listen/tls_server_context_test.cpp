@@ -1,5 +1,7 @@
 #include "listen/tls_server_context.hpp"
 
+#include <set>
+
 #include "support/manual_clock.hpp"
 #include "unit/transport/stream_fixture.hpp"
 
@@ -282,13 +284,49 @@ TEST_P(TicketVersions, L07_ATicketOfAnotherListenerDoesNotResume) {
   SSL_SESSION_free(ticket);
 }
 
-TEST_P(TicketVersions, L17_TicketsResumeThroughRotationsUntilTheirKeyIsGone) {
+TEST_P(TicketVersions, L17_TicketsResumeThroughARotationOfTheKeys) {
+  SSL_SESSION_free(visit("a.example", GetParam()));  // the first key counts from here
+  clock.advance(TicketKeyRing::kRotation - 1h);
   SSL_SESSION* ticket = visit("a.example", GetParam());
-  clock.advance(TicketKeyRing::kRotation);
+  clock.advance(1h);
   EXPECT_TRUE(revisit("a.example", ticket, GetParam()).resumed);
-  clock.advance(TicketKeyRing::kRotation);
-  EXPECT_TRUE(revisit("a.example", ticket, GetParam()).resumed);
-  clock.advance(TicketKeyRing::kRotation);
+  SSL_SESSION_free(ticket);
+}
+
+TEST_P(TicketVersions, L17_ATicketWhoseKeyIsGoneMeansAFullHandshake) {
+  SSL_SESSION* ticket = visit("a.example", GetParam());
+  rebuild();
+  const Outcome late = revisit("a.example", ticket, GetParam());
+  EXPECT_TRUE(late.client_ok);
+  EXPECT_FALSE(late.resumed);
+  SSL_SESSION_free(ticket);
+}
+
+// As RFC 8446 §C.4 wants it: who shows a ticket twice is known again by it.
+TEST_F(TlsServerContextTest, WhoSpendsEachTicketOnceResumesTenTimesInARow) {
+  std::set<std::string> spent;
+  SSL_SESSION* session = visit("a.example");
+  for (int i = 0; i < 10; ++i) {
+    const unsigned char* ticket = nullptr;
+    std::size_t size = 0;
+    SSL_SESSION_get0_ticket(session, &ticket, &size);
+    EXPECT_TRUE(spent.emplace(reinterpret_cast<const char*>(ticket), size).second) << i;
+    const Outcome again = shake_hands({.server_name = "a.example", .alpn = {}, .session = session});
+    EXPECT_TRUE(again.resumed) << i;
+    SSL_SESSION_free(std::exchange(session, again.session));
+  }
+  SSL_SESSION_free(session);
+}
+
+TEST_P(TicketVersions, L07_ARenewedTicketEndsWhenTheFirstWouldHave) {
+  SSL_SESSION* ticket = visit("a.example", GetParam());
+  for (int hour = 1; hour <= 2; ++hour) {
+    clock.advance(1h);
+    const Outcome again = shake_hands({.server_name = "a.example", .alpn = {}, .session = ticket, .version = GetParam()});
+    EXPECT_TRUE(again.resumed);
+    SSL_SESSION_free(std::exchange(ticket, again.session));
+  }
+  clock.advance(1s);
   const Outcome late = revisit("a.example", ticket, GetParam());
   EXPECT_TRUE(late.client_ok);
   EXPECT_FALSE(late.resumed);
