@@ -71,7 +71,8 @@ class Wrk(threading.Thread):
         super().__init__(daemon=True)
         tokens_file = stand.folder / f"tokens-{id(self)}"
         if isinstance(tokens, int):
-            tokens = [stand.token(sub=f"caller-{number}") for number in range(tokens)]
+            # A run may be longer than the tokens of tests live.
+            tokens = [stand.token(sub=f"caller-{number}", lifetime=seconds + 600) for number in range(tokens)]
         tokens_file.write_text("".join(token + "\n" for token in tokens))
         port = stand.tls_port if tls else stand.plain_port
         self._command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(ROOT / "load-tests/wrk/requests.lua"),

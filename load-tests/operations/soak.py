@@ -6,7 +6,7 @@
 First the most that wrk gets is measured, then a share `load` of it is kept up. Every `every` seconds something happens, in turn: one of three
 servers dies or hangs for a while, Redis is stopped or killed, the configuration is reloaded, good or broken, clients send garbage, go away
 in the middle, sign in, refresh and sign out, somebody is revoked, log files are rotated. What the process holds is sampled all the time.
-Exit status 1 when the process ended or was replaced, or when memory, descriptors or threads in the last third lie above the second third.
+Exit status 1 when the process ended or was replaced, when a request of that load failed, or when memory, descriptors or threads in the last third lie above the second third.
 """
 import argparse
 import os
@@ -129,7 +129,7 @@ def main() -> None:
                 print(f"{time.monotonic() - began:.0f} s: {samples[-1]}", flush=True)
         time.sleep(1)
     load.join()
-    ok = soak.ground.gateway.alive
+    ok = soak.ground.gateway.alive and not load.failed
     third = len(samples) // 3
     for what, margin in (("kib", 0.05), ("descriptors", 0.1), ("threads", 0)):
         second, last = (statistics.median(each[what] for each in part) for part in (samples[third:2 * third], samples[2 * third:]))
