@@ -6,7 +6,8 @@
 First the most that wrk gets is measured, then a share `load` of it is kept up. Every `every` seconds something happens, in turn: one of three
 servers dies or hangs for a while, Redis is stopped or killed, the configuration is reloaded, good or broken, clients send garbage, go away
 in the middle, sign in, refresh and sign out, somebody is revoked, log files are rotated. What the process holds is sampled all the time.
-Exit status 1 when the process ended or was replaced, when a request of that load failed, or when memory, descriptors or threads in the last third lie above the second third.
+Exit status 1 when the process ended or was replaced, when a request of that load failed, or when memory, descriptors or threads in the last
+third lie above the second third.
 """
 import argparse
 import os
