@@ -64,12 +64,6 @@ void Http1Exchange::release_buffers() noexcept {
   if (output_.capacity() > kCoalesceBytes / 2) output_.release();
 }
 
-void Http1Exchange::release_all() noexcept {
-  body_input_.release();
-  output_.release();
-  head_ = RequestHead();
-}
-
 BodyPiece Http1Exchange::step_body() {
   while (body_state_ == BodyState::more) {
     const BodyDecoder::Step step = decoder_.step(unread_);

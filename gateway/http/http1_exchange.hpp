@@ -42,8 +42,6 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] bool input_unread() const noexcept;
   // Gives memory back between requests.
   void release_buffers() noexcept;
-  // The same for a long silence: what every request needs, too.
-  void release_all() noexcept;
 
   [[nodiscard]] const RequestHead& request() const noexcept override { return head_; }
   [[nodiscard]] const Peer& peer() const noexcept override { return peer_; }

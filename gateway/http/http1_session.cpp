@@ -10,25 +10,36 @@ constexpr std::size_t kFirstReadBytes = 4 * 1024;   // most heads fit; larger on
 constexpr std::size_t kLingerBytesMax = 64 * 1024;  // DESIGN §3.5 "Limits"
 constexpr std::chrono::milliseconds kLingerTimeMax{1'000};
 
+// What a connection needs while requests come. When they cease it ends, and another one begins with the next.
 class Http1Session {
  public:
-  Http1Session(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state)
+  enum class End : unsigned char {
+    closed,  // the connection's, too
+    silent,  // no request for `timeouts.buffered`; the stream's deadline is that of the whole silence
+  };
+  enum class Begin : unsigned char {
+    anew,
+    woken,  // from a silence, whose deadline goes on
+  };
+
+  Http1Session(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state, Begin begin)
       : stream_(stream),
         peer_(peer),
         context_(context),
         state_(state),
+        begin_(begin),
         parser_(context.limits),
         exchange_(stream, peer, context.limits, context.timeouts, context.clock, context.draining) {}
 
-  Task<void> run() {
+  Task<End> run() {
     bool go_on = true;
     while (go_on) {
       if (peer_.is_distrusted) {
         co_await linger();  // over what is pipelined: the answer before it must arrive
-        co_return;
+        break;
       }
-      const bool has_bytes = co_await wait_for_first_byte();
-      if (!has_bytes) co_return;
+      const Next next = co_await wait_for_first_byte();
+      if (next != Next::request) co_return next == Next::silence ? End::silent : End::closed;
       state_.idle = false;
       go_on = co_await serve_one();
       if (go_on && !input_.empty() && ++requests_in_turn_ == kRequestsPerTurn) {
@@ -37,48 +48,45 @@ class Http1Session {
       }
       state_.idle = true;
     }
+    co_return End::closed;
   }
 
  private:
-  // Between requests. False when there will be none: the client ended or fell silent, or the worker drains.
-  Task<bool> wait_for_first_byte() {
-    if (!input_.empty()) co_return true;
+  enum class Next : unsigned char {
+    request,
+    silence,  // for long enough to give back what a request needs
+    none,     // the client ended or was silent for too long, or the worker drains
+  };
+
+  // Between requests.
+  Task<Next> wait_for_first_byte() {
+    if (!input_.empty()) co_return Next::request;
     const http::Draining& draining = context_.draining;
     if (draining.value && draining.patience == std::chrono::milliseconds(0)) {
       stream_.shutdown_write();
-      co_return false;
+      co_return Next::none;
     }
     exchange_.release_buffers();
     if (input_.capacity() > kFirstReadBytes) input_.release();
+    const std::chrono::milliseconds buffered = context_.timeouts.buffered;
     const std::chrono::milliseconds patience =
         draining.value ? std::min(draining.patience, context_.timeouts.idle) : context_.timeouts.idle;
-    stream_.expire_after(std::min(patience, context_.timeouts.buffered));
+    const bool is_new_silence = std::exchange(begin_, Begin::anew) == Begin::anew;
+    if (is_new_silence) stream_.expire_after(std::min(patience, buffered));
     const std::span<char> room = input_.prepare(kFirstReadBytes);
     transport::IoResult read = co_await stream_.read_some(room);
-    if (read.status == transport::IoStatus::timed_out && patience > context_.timeouts.buffered) {
-      read = co_await sleep(patience - context_.timeouts.buffered);
+    if (read.status == transport::IoStatus::timed_out && is_new_silence && patience > buffered) {
+      stream_.expire_after(patience - buffered);
+      // What OpenSSL has read already, the kernel says nothing of; it also says what is to be waited for.
+      read = stream_.try_read(room);
+      if (read.status == transport::IoStatus::would_block) co_return Next::silence;
     }
     if (!read.ok()) {
       if (read.status != transport::IoStatus::failed) stream_.shutdown_write();
-      co_return false;
+      co_return Next::none;
     }
     input_.commit(read.bytes);
-    co_return true;
-  }
-
-  // Between requests, when the next is not soon to come: waits for it without the buffers that it will need. What its first bytes are, and
-  // why there are none.
-  Task<transport::IoResult> sleep(std::chrono::milliseconds patience) {
-    stream_.expire_after(patience);
-    // What OpenSSL has read already, the kernel says nothing of; it also says what is to be waited for.
-    transport::IoResult read = stream_.try_read(input_.prepare(kFirstReadBytes));
-    if (read.status != transport::IoStatus::would_block) co_return read;
-    input_.release();
-    exchange_.release_all();
-    const transport::IoStatus woken = co_await stream_.wait_readable();
-    if (woken != transport::IoStatus::ok) co_return transport::IoResult{woken};
-    const std::span<char> room = input_.prepare(kFirstReadBytes);
-    co_return co_await stream_.read_some(room);
+    co_return Next::request;
   }
 
   // One request, from its first byte to the last of its answer. False when the connection is over.
@@ -163,18 +171,33 @@ class Http1Session {
   const Peer& peer_;
   const SessionContext& context_;
   SessionState& state_;
+  Begin begin_;
   ByteBuffer input_;
   unsigned requests_in_turn_ = 0;
   RequestParser parser_;
   Http1Exchange exchange_;
 };
 
+// The session lives in this coroutine's frame, which is gone while the connection is silent.
+Task<Http1Session::End> serve_until_silent(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state,
+                                           Http1Session::Begin begin) {
+  Http1Session session(stream, peer, context, state, begin);
+  co_return co_await session.run();
+}
+
 }  // namespace
 
 Task<void> serve_http1(transport::Stream& stream, const Peer& peer, const SessionContext& context, SessionState& state) {
-  Http1Session session(stream, peer, context, state);
   try {
-    co_await session.run();
+    Http1Session::Begin begin = Http1Session::Begin::anew;
+    for (;;) {
+      const Http1Session::End end = co_await serve_until_silent(stream, peer, context, state, begin);
+      if (end == Http1Session::End::closed) co_return;
+      const transport::IoStatus woken = co_await stream.wait_readable();
+      if (woken == transport::IoStatus::timed_out) stream.shutdown_write();
+      if (woken != transport::IoStatus::ok) co_return;
+      begin = Http1Session::Begin::woken;
+    }
   } catch (...) {
     stream.abort();
     throw;

@@ -11,6 +11,7 @@
 #include "base/timer.hpp"
 #include "support/bystander.hpp"
 #include "support/socket_client.hpp"
+#include "unit/transport/stream_fixture.hpp"
 
 namespace sallyport::http {
 namespace {
@@ -156,6 +157,10 @@ class Http1SessionTest : public ::testing::Test {
   Task<void> serve(transport::Socket socket) {
     transport::Stream stream(std::move(socket), wheel_);
     current_ = &stream;
+    if (tls_) {
+      const Result<void> accepted = co_await stream.accept_tls(tls_.get());
+      EXPECT_TRUE(accepted) << accepted.error().detail;
+    }
     const SessionContext session{handler_, limits_, timeouts_, draining_, clock_};
     SessionState state;
     ++connections_;
@@ -186,6 +191,7 @@ class Http1SessionTest : public ::testing::Test {
   TaskGroup tasks_{context_, [](std::string_view what) { ADD_FAILURE() << what; }};
   std::optional<boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, Executor>> acceptor_;
   transport::Stream* current_ = nullptr;
+  transport::SslContext tls_;  // nullptr: clear text
   std::atomic<int> connections_{0};
   ScriptedHandler handler_{context_.get_executor()};
   Peer peer_{.listener = "test", .address = "127.0.0.1"};
@@ -492,6 +498,27 @@ TEST_F(Http1SessionTest, M04_ClosesASilentConnectionThatHasGivenItsBuffersBack) 
   EXPECT_EQ(client.read_to_end(), "");
   EXPECT_TRUE(client.closed());
   EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(250)) << "its whole patience";
+}
+
+TEST_F(Http1SessionTest, M04_BytesThatAreNoRequestDoNotProlongASilence) {
+  timeouts_.buffered = std::chrono::milliseconds(1);
+  timeouts_.idle = std::chrono::milliseconds(300);
+  const test::TemporaryFolder folder;
+  const test::IdentityFiles files =
+      test::write_identity(folder, "server", test::make_identity({.common_name = "a.example", .alt_names = {}}));
+  tls_ = *transport::make_tls_context(transport::TlsRole::server, transport::TlsVersion::v1_3);
+  ASSERT_TRUE(transport::use_certificate(tls_.get(), {files.certificate_file, files.key_file}));
+  SSL_CTX_set_num_tickets(tls_.get(), 0);  // so that nothing comes but the end
+  start();
+  SocketClient client(port_);
+  const transport::SslContext context = test::plain_client_context();
+  test::TlsPeer tls(client.fd(), context.get());
+  ASSERT_TRUE(tls.handshake());
+  const std::string record = std::string("\x17\x03\x03\x04\x00", 5) + std::string(200, 'x');  // a byte every 50 ms: ten seconds
+  std::size_t sent = 0;
+  pollfd readable{client.fd(), POLLIN, 0};
+  while (sent < record.size() && ::poll(&readable, 1, 50) == 0) client.send(record.substr(sent++, 1));
+  EXPECT_LT(sent, record.size());
 }
 
 TEST_F(Http1SessionTest, AnswersAConnectionThatHasGivenItsBuffersBack) {
