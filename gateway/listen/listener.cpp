@@ -38,15 +38,15 @@ std::optional<IpAddress> ip_address(const SocketAddress& address) noexcept {
 
 // One live connection, in the frame of its coroutine.
 struct Listener::Connection {
-  Connection(Listener& owner, ListenerStatePtr with, UniqueDescriptor socket, const SocketAddress& from)
+  Connection(Listener& owner, ListenerStatePtr with, UniqueDescriptor socket, Client from)
       : listener(owner),
         state(std::move(with)),
         stream(owner.worker_.context, socket.release(), owner.worker_.wheel),
-        address(ip_address(from)),
-        address_text(from.host_text()) {
+        address(from.address),
+        address_text(std::move(from.address_text)) {
     peer.listener = owner.shared_->name();
     peer.address = address_text;
-    peer.port = from.port();
+    peer.port = from.port;
     next = owner.first_;
     if (next != nullptr) next->previous = this;
     owner.first_ = this;
@@ -74,7 +74,7 @@ struct Listener::Connection {
   std::optional<IpAddress> address;
   std::string address_text;
   bool is_named = true;  // false: the PROXY header did not say who it is, so nothing that he forwards is believed
-  std::optional<transport::PeerCertificate> certificate;
+  std::unique_ptr<const transport::PeerCertificate> certificate;  // few have one, and it is large
   http::Peer peer;
   http::SessionState session;
   Connection* previous = nullptr;
@@ -219,7 +219,7 @@ void Listener::admit(UniqueDescriptor socket, const SocketAddress& peer) {
   } else if (!address || !settings.trusted_proxies.contains(*address)) {
     return refuse("untrusted_proxy", peer.host_text());
   }
-  tasks_.spawn(serve(std::move(socket), std::move(slot), std::move(state), peer));
+  tasks_.spawn(serve(std::move(socket), std::move(slot), std::move(state), Client{address, peer.host_text(), peer.port()}));
 }
 
 bool Listener::let_in(const ListenerState& state, const std::optional<IpAddress>& address, SharedListener::Slot& slot) {
@@ -305,9 +305,9 @@ Task<bool> Listener::shake_hands(Connection& connection) {
   if (x509_st* certificate = outcome ? connection.stream.verified_certificate() : nullptr; certificate != nullptr) {
     Result<transport::PeerCertificate> described = transport::describe_certificate(certificate);
     if (described) {
-      connection.certificate = std::move(*described);
-      connection.certificate->shown_to = shared_->name();
-      connection.peer.certificate = &*connection.certificate;
+      described->shown_to = shared_->name();
+      connection.certificate = std::make_unique<const transport::PeerCertificate>(std::move(*described));
+      connection.peer.certificate = connection.certificate.get();
     } else {
       outcome = described.error();
     }
@@ -326,9 +326,9 @@ Task<bool> Listener::shake_hands(Connection& connection) {
   co_return true;
 }
 
-Task<void> Listener::serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, SocketAddress peer) {
+Task<void> Listener::serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, Client client) {
   SharedListener::Slot held = std::move(slot);
-  Connection connection(*this, std::move(state), std::move(socket), peer);
+  Connection connection(*this, std::move(state), std::move(socket), std::move(client));
   const ListenerSettings& settings = connection.state->settings;
   connection.stream.expire_after(settings.timeouts.handshake);  // of the PROXY header and TLS together
   if (settings.proxy_protocol != ProxyProtocol::off) {

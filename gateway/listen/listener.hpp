@@ -68,6 +68,12 @@ class Listener {
 
  private:
   struct Connection;
+  // Who connected. A SocketAddress is three times as large, and what a coroutine is given stays in its frame.
+  struct Client {
+    std::optional<IpAddress> address;  // nullopt: it came over a Unix socket
+    std::string address_text;
+    std::uint16_t port;
+  };
   // A listening socket, and who accepts from it.
   struct Door {
     Door(boost::asio::io_context& context, UniqueDescriptor listening)
@@ -86,7 +92,7 @@ class Listener {
   [[nodiscard]] Task<void> pause(Door& door);
   // A connection that is not wanted: counted, and its reason told to whoever debugs.
   void refuse(std::string_view reason, std::string_view address);
-  [[nodiscard]] Task<void> serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, SocketAddress peer);
+  [[nodiscard]] Task<void> serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, Client client);
   // Whether the client at `address` may come in; takes its place in `slot`.
   [[nodiscard]] bool let_in(const ListenerState& state, const std::optional<IpAddress>& address, SharedListener::Slot& slot);
   [[nodiscard]] Task<bool> read_proxy_header(Connection& connection);
