@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <limits>
 #include <new>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -70,58 +72,72 @@ std::string shortened(std::string_view name) {
   return std::string(name.substr(0, kBytesMax));
 }
 
-// simdjson's document into our values. Recursion is bounded by depth_max and by simdjson's own 1024.
-class Conversion {
- public:
-  explicit Conversion(const JsonLimits& limits) : limits_(limits) {}
+// Most names differ in their first or last byte, and are compared here without a call.
+bool same_name(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  return a.empty() || (a.front() == b.front() && a.back() == b.back() && std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
 
-  [[nodiscard]] Result<Json> convert(dom::element element) {
-    if (!count()) return too_many();
+}  // namespace
+
+// simdjson's document into our values, each written where it stays: moving values that may be anything is most of what converting costs.
+// Recursion is bounded by depth_max and by simdjson's own 1024. Every function says whether it went well; error() then says what did not.
+class JsonConversion {
+ public:
+  explicit JsonConversion(const JsonLimits& limits) : limits_(limits) {}
+
+  // `out` is null before; what it is after a failure does not matter.
+  [[nodiscard]] bool convert(dom::element element, Json& out) {
+    if (!count()) return false;
     switch (element.type()) {
-      case dom::element_type::NULL_VALUE: return Json(nullptr);
-      case dom::element_type::BOOL: return Json(element.get_bool().value_unsafe());
-      case dom::element_type::INT64: return Json(element.get_int64().value_unsafe());
-      case dom::element_type::UINT64: return Json(element.get_uint64().value_unsafe());
-      case dom::element_type::DOUBLE: return Json(element.get_double().value_unsafe());
-      case dom::element_type::STRING: return Json(std::string(element.get_string().value_unsafe()));
-      case dom::element_type::ARRAY: return nested([&] { return array(element.get_array().value_unsafe()); });
-      case dom::element_type::OBJECT: return nested([&] { return object(element.get_object().value_unsafe()); });
+      case dom::element_type::NULL_VALUE: return true;
+      case dom::element_type::BOOL: return put<bool>(out, element.get_bool().value_unsafe());
+      case dom::element_type::INT64: return put<std::int64_t>(out, element.get_int64().value_unsafe());
+      case dom::element_type::UINT64: return put<std::uint64_t>(out, element.get_uint64().value_unsafe());
+      case dom::element_type::DOUBLE: return put<double>(out, element.get_double().value_unsafe());
+      case dom::element_type::STRING: return put<std::string>(out, element.get_string().value_unsafe());
+      case dom::element_type::ARRAY: return nested([&] { return array(element.get_array().value_unsafe(), out); });
+      case dom::element_type::OBJECT: return nested([&] { return object(element.get_object().value_unsafe(), out); });
     }
-    return make_error(Fault::malformed, "a value of an unknown kind");
+    return fail(Fault::malformed, "a value of an unknown kind");
   }
+  [[nodiscard]] Error& error() noexcept { return error_; }
 
  private:
+  template <class Kind, class From>
+  static bool put(Json& out, From value) {
+    out.value_.emplace<Kind>(value);
+    return true;
+  }
+
   template <class Convert>
-  Result<Json> nested(Convert convert) {
-    if (depth_ == limits_.depth_max) return make_error(Fault::too_large, "nested deeper than " + std::to_string(limits_.depth_max));
+  [[nodiscard]] bool nested(Convert convert) {
+    if (depth_ == limits_.depth_max) return fail(Fault::too_large, "nested deeper than " + std::to_string(limits_.depth_max));
     ++depth_;
-    Result<Json> result = convert();
+    const bool is_done = convert();
     --depth_;
-    return result;
+    return is_done;
   }
 
-  Result<Json> array(dom::array source) {
-    JsonArray out;
-    out.reserve(room(source.size()));
+  [[nodiscard]] bool array(dom::array source, Json& out) {
+    auto& values = out.value_.emplace<JsonArray>();
+    values.reserve(room(source.size()));
     for (const dom::element element : source) {
-      Result<Json> value = convert(element);
-      if (!value) return value;
-      out.push_back(std::move(*value));
+      if (!convert(element, values.emplace_back())) return false;
     }
-    return Json(std::move(out));
+    return true;
   }
 
-  Result<Json> object(dom::object source) {
-    JsonObject out;
-    out.reserve(room(source.size()));
+  [[nodiscard]] bool object(dom::object source, Json& out) {
+    auto& members = out.value_.emplace<JsonObject>();
+    members.reserve(room(source.size()));
     for (const dom::key_value_pair member : source) {
-      if (!count()) return too_many();
-      Result<Json> value = convert(member.value);
-      if (!value) return value;
-      out.emplace_back(std::string(member.key), std::move(*value));
+      if (!count()) return false;
+      JsonMember& made = members.emplace_back(std::piecewise_construct, std::forward_as_tuple(member.key), std::tuple<>());
+      if (!convert(member.value, made.second)) return false;
     }
-    if (const std::string* name = duplicate(out)) return make_error(Fault::malformed, "duplicate member: " + shortened(*name));
-    return Json(std::move(out));
+    const std::string* twice = duplicate(members);
+    return twice == nullptr || fail(Fault::malformed, "duplicate member: " + shortened(*twice));
   }
 
   // A name that stands twice; nullptr when there is none.
@@ -130,7 +146,7 @@ class Conversion {
     if (object.size() <= kPairwiseMax) {
       for (std::size_t i = 1; i < object.size(); ++i) {
         for (std::size_t j = 0; j < i; ++j) {
-          if (object[i].first == object[j].first) return &object[i].first;
+          if (same_name(object[i].first, object[j].first)) return &object[i].first;
         }
       }
       return nullptr;
@@ -143,16 +159,23 @@ class Conversion {
     return twice == names.end() ? nullptr : *twice;
   }
 
-  [[nodiscard]] bool count() noexcept { return ++values_ <= limits_.values_max; }
-  [[nodiscard]] std::size_t room(std::size_t children) const noexcept { return std::min(children, limits_.values_max); }
-  [[nodiscard]] Error too_many() const {
-    return make_error(Fault::too_large, "more than " + std::to_string(limits_.values_max) + " values");
+  [[nodiscard]] bool count() {
+    if (++values_ <= limits_.values_max) return true;
+    return fail(Fault::too_large, "more than " + std::to_string(limits_.values_max) + " values");
   }
+  [[nodiscard]] bool fail(Fault fault, std::string detail) {
+    error_ = make_error(fault, std::move(detail));
+    return false;
+  }
+  [[nodiscard]] std::size_t room(std::size_t children) const noexcept { return std::min(children, limits_.values_max); }
 
   const JsonLimits& limits_;
   std::size_t depth_ = 0;
   std::size_t values_ = 0;
+  Error error_{Fault::malformed, {}};
 };
+
+namespace {
 
 Result<Json> parse_with(dom::parser& parser, std::string_view text, const JsonLimits& limits) {
   // Copies the text behind its own padding, which simdjson reads past the end into.
@@ -163,7 +186,10 @@ Result<Json> parse_with(dom::parser& parser, std::string_view text, const JsonLi
     const bool is_limit = error == simdjson::DEPTH_ERROR || error == simdjson::CAPACITY;
     return make_error(is_limit ? Fault::too_large : Fault::malformed, simdjson::error_message(error));
   }
-  return Conversion(limits).convert(root);
+  Json document;
+  JsonConversion conversion(limits);
+  if (!conversion.convert(root, document)) return std::move(conversion.error());
+  return document;
 }
 
 // A number whatever it was written as: integers in one of two ranges, the rest as double.
@@ -286,7 +312,7 @@ const Json* Json::find(std::string_view member) const noexcept {
   const JsonObject* members = object();
   if (members == nullptr) return nullptr;
   for (const JsonMember& candidate : *members) {
-    if (candidate.first == member) return &candidate.second;
+    if (same_name(candidate.first, member)) return &candidate.second;
   }
   return nullptr;
 }

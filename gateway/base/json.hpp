@@ -23,8 +23,8 @@ using JsonObject = std::vector<JsonMember>;
 
 struct JsonLimits {
   std::size_t bytes_max = 64 * 1024;
-  std::size_t depth_max = 64;      // nesting of arrays and objects; the outermost counts as 1
-  std::size_t values_max = 20'000; // scalars, arrays, objects and member names together
+  std::size_t depth_max = 64;       // nesting of arrays and objects; the outermost counts as 1
+  std::size_t values_max = 20'000;  // scalars, arrays, objects and member names together
 };
 
 // One JSON value. Numbers keep the kind they were written in: integers that fit stay integers.
@@ -59,6 +59,7 @@ class Json {
   friend bool operator==(const Json& a, const Json& b) noexcept;
 
  private:
+  friend class JsonConversion;  // json.cpp
   Value value_;
 };
 
