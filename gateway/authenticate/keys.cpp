@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include <openssl/core_names.h>
-#include <openssl/params.h>
+#include <openssl/crypto.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -50,15 +49,42 @@ PkeyContextPtr ready_verifier(EVP_PKEY* pkey, Algorithm algorithm) {
   return context;
 }
 
-MacContextPtr ready_mac(std::span<const unsigned char> secret, Algorithm algorithm) {
-  const std::unique_ptr<EVP_MAC, FreeWith<&EVP_MAC_free>> mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-  if (!mac) return nullptr;
-  MacContextPtr context(EVP_MAC_CTX_new(mac.get()));
-  std::string digest(facts_of(algorithm).digest);
-  const std::array<OSSL_PARAM, 2> parameters{OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
-                                             OSSL_PARAM_construct_end()};
-  if (!context || EVP_MAC_init(context.get(), secret.data(), secret.size(), parameters.data()) != 1) return nullptr;
+DigestContextPtr ready_whole_verifier(EVP_PKEY* pkey) {
+  DigestContextPtr context(EVP_MD_CTX_new());
+  if (!context || EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, nullptr, nullptr, pkey, nullptr) != 1) return nullptr;
   return context;
+}
+
+// A hash that has taken in one block of the key's bytes, each changed by `pad`.
+DigestContextPtr ready_hmac_half(const EVP_MD* digest, std::span<const unsigned char> key, unsigned char pad) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE * 2> block;  // SHA-512 has the longest, and the longest digest is half of it
+  const auto block_bytes = static_cast<std::size_t>(EVP_MD_get_block_size(digest));
+  DigestContextPtr context(EVP_MD_CTX_new());
+  if (!context || block_bytes > block.size() || key.size() > block_bytes) return nullptr;
+  block.fill(pad);
+  for (std::size_t i = 0; i < key.size(); ++i) block[i] ^= key[i];
+  const bool is_ready =
+      EVP_DigestInit_ex2(context.get(), digest, nullptr) == 1 && EVP_DigestUpdate(context.get(), block.data(), block_bytes) == 1;
+  OPENSSL_cleanse(block.data(), block.size());
+  return is_ready ? std::move(context) : nullptr;
+}
+
+HmacStates ready_hmac(std::span<const unsigned char> secret, Algorithm algorithm) {
+  constexpr unsigned char kInnerPad = 0x36;
+  constexpr unsigned char kOuterPad = 0x5C;
+  const EVP_MD* digest = digest_of(algorithm);
+  if (digest == nullptr || secret.empty()) return {};
+  std::array<unsigned char, EVP_MAX_MD_SIZE> hashed;
+  std::span<const unsigned char> key = secret;
+  if (secret.size() > static_cast<std::size_t>(EVP_MD_get_block_size(digest))) {
+    unsigned int length = 0;
+    if (EVP_Digest(secret.data(), secret.size(), hashed.data(), &length, digest, nullptr) != 1) return {};
+    key = std::span<const unsigned char>(hashed).first(length);
+  }
+  HmacStates states{ready_hmac_half(digest, key, kInnerPad), ready_hmac_half(digest, key, kOuterPad)};
+  OPENSSL_cleanse(hashed.data(), hashed.size());
+  if (!states.inner || !states.outer) return {};
+  return states;
 }
 
 // DER of ECDSA-Sig-Value from R || S. The longest, P-521's, is 3 + 2 * (2 + 67) bytes, so nothing here grows with the input.
@@ -123,19 +149,32 @@ bool verify_eddsa(const KeyMaterial& key, std::string_view input, std::string_vi
   constexpr std::size_t kSignatureBytes = 64;
   if (signature.size() != kSignatureBytes) return false;
   const DigestContextPtr context(EVP_MD_CTX_new());
-  return context && EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, nullptr, nullptr, key.pkey.get(), nullptr) == 1 &&
+  return context && EVP_MD_CTX_copy_ex(context.get(), key.verifying_whole.get()) == 1 &&
          EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(input), input.size()) == 1;
 }
 
-bool verify_hmac(const KeyMaterial& key, Algorithm algorithm, std::string_view input, std::string_view signature) {
-  const MacContextPtr context(EVP_MAC_CTX_dup(key.authenticating[index(algorithm)].get()));
-  std::array<unsigned char, EVP_MAX_MD_SIZE> mac;
-  std::size_t length = 0;
-  if (!context || EVP_MAC_update(context.get(), bytes(input), input.size()) != 1 ||
-      EVP_MAC_final(context.get(), mac.data(), &length, mac.size()) != 1) {
-    return false;
+using Digest = std::array<unsigned char, EVP_MAX_MD_SIZE>;
+
+// The digest of what `begun` has taken in and of `input` behind it; its length, or 0.
+std::size_t finish_digest(EVP_MD_CTX* begun, std::span<const unsigned char> input, Digest& out) {
+  const DigestContextPtr context(EVP_MD_CTX_new());
+  unsigned int length = 0;
+  if (!context || EVP_MD_CTX_copy_ex(context.get(), begun) != 1 || EVP_DigestUpdate(context.get(), input.data(), input.size()) != 1 ||
+      EVP_DigestFinal_ex(context.get(), out.data(), &length) != 1) {
+    return 0;
   }
-  return equal_in_constant_time({reinterpret_cast<const char*>(mac.data()), length}, signature);
+  return length;
+}
+
+bool verify_hmac(const KeyMaterial& key, Algorithm algorithm, std::string_view input, std::string_view signature) {
+  const HmacStates& states = key.authenticating[index(algorithm)];
+  Digest inner;
+  Digest mac;
+  const std::size_t inner_bytes = finish_digest(states.inner.get(), {bytes(input), input.size()}, inner);
+  if (inner_bytes == 0) return false;
+  const std::size_t mac_bytes = finish_digest(states.outer.get(), std::span(inner).first(inner_bytes), mac);
+  if (mac_bytes == 0) return false;
+  return equal_in_constant_time({reinterpret_cast<const char*>(mac.data()), mac_bytes}, signature);
 }
 
 // Of the public half in DER, which also says what kind of key it is.
@@ -213,15 +252,20 @@ Result<void> prepare(KeyMaterial& key) {
   Result<std::string> fingerprint = fingerprint_of(key);
   if (!fingerprint) return fingerprint.error();
   key.fingerprint = std::move(*fingerprint);
+  if (key.kind == KeyKind::ed25519) {
+    key.verifying_whole = ready_whole_verifier(key.pkey.get());
+    if (!key.verifying_whole) return make_error(Fault::unsupported, "OpenSSL cannot use it");
+    return {};
+  }
   for (std::size_t i = 0; i < kAlgorithmCount; ++i) {
     const auto algorithm = static_cast<Algorithm>(i);
-    if (!key.fits(algorithm) || key.kind == KeyKind::ed25519) continue;
+    if (!key.fits(algorithm)) continue;
     if (key.kind == KeyKind::secret) {
-      key.authenticating[i] = ready_mac(key.secret.reveal(), algorithm);
+      key.authenticating[i] = ready_hmac(key.secret.reveal(), algorithm);
     } else {
       key.verifying[i] = ready_verifier(key.pkey.get(), algorithm);
     }
-    if (!key.authenticating[i] && !key.verifying[i]) return make_error(Fault::unsupported, "OpenSSL cannot use it");
+    if (!key.authenticating[i].inner && !key.verifying[i]) return make_error(Fault::unsupported, "OpenSSL cannot use it");
   }
   return {};
 }

@@ -20,7 +20,6 @@ namespace sallyport::authenticate {
 using PkeyPtr = std::unique_ptr<EVP_PKEY, FreeWith<&EVP_PKEY_free>>;
 using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, FreeWith<&EVP_PKEY_CTX_free>>;
 using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, FreeWith<&EVP_MD_CTX_free>>;
-using MacContextPtr = std::unique_ptr<EVP_MAC_CTX, FreeWith<&EVP_MAC_CTX_free>>;
 using BignumPtr = std::unique_ptr<BIGNUM, FreeWith<&BN_clear_free>>;
 
 inline const unsigned char* bytes(std::string_view text) noexcept { return reinterpret_cast<const unsigned char*>(text.data()); }
@@ -30,7 +29,9 @@ struct CleanErrorQueue {
   CleanErrorQueue() = default;
   CleanErrorQueue(const CleanErrorQueue&) = delete;
   CleanErrorQueue& operator=(const CleanErrorQueue&) = delete;
-  ~CleanErrorQueue() { ERR_clear_error(); }
+  ~CleanErrorQueue() {
+    if (ERR_peek_error() != 0) ERR_clear_error();  // clearing costs more than a look, and there is seldom anything
+  }
 };
 
 enum class Family : std::uint8_t { hmac, rsa_pkcs1, rsa_pss, ecdsa, eddsa };
@@ -49,16 +50,23 @@ struct AlgorithmFacts {
 // The length of R and of S, and of a coordinate; 0 unless `kind` is an elliptic curve of ECDSA.
 [[nodiscard]] std::size_t coordinate_bytes(KeyKind kind) noexcept;
 
+// RFC 2104: HMAC is a hash of a hash, and each begins with a block that the key alone decides. Both are kept behind that block.
+struct HmacStates {
+  DigestContextPtr inner;
+  DigestContextPtr outer;
+};
+
 struct KeyMaterial {
   KeyKind kind{};
   std::optional<std::string> key_id;
   std::optional<Algorithm> algorithm;  // the key's own `alg`
   PkeyPtr pkey;                        // null when kind is secret
   Secret secret;
-  std::string fingerprint;             // empty until prepare()
+  std::string fingerprint;  // empty until prepare()
   // Ready-made contexts per algorithm that fits; copied for each verification, which is cheaper than setting one up.
   std::array<PkeyContextPtr, kAlgorithmCount> verifying;
-  std::array<MacContextPtr, kAlgorithmCount> authenticating;
+  std::array<HmacStates, kAlgorithmCount> authenticating;
+  DigestContextPtr verifying_whole;  // of Ed25519, which hashes by itself
 
   [[nodiscard]] bool fits(Algorithm candidate) const noexcept;
 };

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include "support/mutations.hpp"
 #include "support/token_factory.hpp"
@@ -85,7 +86,8 @@ TEST_P(KeyOfEveryAlgorithm, D03_D04_RefusesEveryAlgorithmThatIsNotTheKeys) {
   const VerificationKey& key = verifier(GetParam());
   for (const Algorithm other : testing::all_algorithms()) {
     EXPECT_EQ(key.fits(other), other == GetParam()) << name(other);
-    EXPECT_EQ(key.verify(other, kSigningInput, signature), other == GetParam() ? Verification::valid : Verification::invalid) << name(other);
+    EXPECT_EQ(key.verify(other, kSigningInput, signature), other == GetParam() ? Verification::valid : Verification::invalid)
+        << name(other);
   }
 }
 
@@ -189,6 +191,33 @@ TEST(SharedSecret, D10_IsRefusedWhenWellKnownOrOnePieceRepeated) {
     ASSERT_FALSE(keys) << weak;
     EXPECT_EQ(keys.error().fault, Fault::malformed);
     EXPECT_EQ(keys.error().detail.find(weak), std::string::npos) << "the secret itself is in the message";
+  }
+}
+
+// Up to a block of the hash the secret is padded, beyond it is hashed first (RFC 2104 §2).
+TEST(SharedSecret, VerifiesAsOpenSslAuthenticates) {
+  struct Row {
+    Algorithm algorithm;
+    const char* digest;
+  };
+  for (const Row& row : {Row{Algorithm::hs256, "SHA256"}, Row{Algorithm::hs384, "SHA384"}, Row{Algorithm::hs512, "SHA512"}}) {
+    for (const std::size_t length : {64U, 65U, 127U, 128U, 129U, 1000U}) {
+      const std::string secret = strong_bytes(length);
+      const KeySet keys = need(KeySet::from_secret(Secret(secret), {row.algorithm}));
+      const VerificationKey* key = keys.find(std::nullopt, row.algorithm);
+      ASSERT_NE(key, nullptr);
+      for (const std::string& input : {std::string(), std::string(kSigningInput), strong_bytes(1000)}) {
+        std::string mac(EVP_MAX_MD_SIZE, '\0');
+        std::size_t mac_bytes = 0;
+        ASSERT_NE(EVP_Q_mac(nullptr, "HMAC", nullptr, row.digest, nullptr, secret.data(), secret.size(),
+                            reinterpret_cast<const unsigned char*>(input.data()), input.size(),
+                            reinterpret_cast<unsigned char*>(mac.data()), mac.size(), &mac_bytes),
+                  nullptr);
+        mac.resize(mac_bytes);
+        EXPECT_EQ(key->verify(row.algorithm, input, mac), Verification::valid) << row.digest << ' ' << length;
+        EXPECT_EQ(key->verify(row.algorithm, input + "x", mac), Verification::invalid) << row.digest << ' ' << length;
+      }
+    }
   }
 }
 
