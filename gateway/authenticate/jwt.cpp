@@ -16,10 +16,6 @@ using identity::Refused;
 
 Refused refuse(RefusalReason reason, std::string detail) { return Refused{reason, std::move(detail)}; }
 
-// RFC 8725 §3.10 and hazards A09-A13, A19, A20: each of these would have the token say how, or with what, it is to be verified.
-constexpr std::array<std::string_view, 11> kRefusedMembers{"crit", "b64", "zip",      "jwk", "jku", "x5u",
-                                                           "x5c",  "x5t", "x5t#S256", "cty", "enc"};
-
 struct Parts {
   std::string_view header;
   std::string_view payload;
@@ -28,21 +24,13 @@ struct Parts {
 
 std::variant<Parts, Refused> split_token(std::string_view token) {
   if (token.size() > kTokenBytesMax) return refuse(RefusalReason::token_too_large, std::to_string(token.size()) + " bytes");
-  const auto dots = std::count(token.begin(), token.end(), '.');
-  if (dots == 4) return refuse(RefusalReason::header_refused, "five parts: encrypted");
-  if (dots != 2) return refuse(RefusalReason::malformed, "not three parts");
   const std::size_t first = token.find('.');
-  const std::size_t second = token.find('.', first + 1);
-  return Parts{token.substr(0, first), token.substr(first + 1, second - first - 1), token.substr(second + 1)};
-}
-
-// A member that must be a string when present.
-std::optional<Refused> read_text(const Json& header, std::string_view member, std::optional<std::string>& out) {
-  const Json* value = header.find(member);
-  if (value == nullptr) return std::nullopt;
-  if (value->string() == nullptr) return refuse(RefusalReason::malformed, std::string(member) + " is no string");
-  out = *value->string();
-  return std::nullopt;
+  const std::size_t second = first == token.npos ? token.npos : token.find('.', first + 1);
+  if (second == token.npos) return refuse(RefusalReason::malformed, "not three parts");
+  const Parts parts{token.substr(0, first), token.substr(first + 1, second - first - 1), token.substr(second + 1)};
+  if (parts.signature.find('.') == token.npos) return parts;
+  if (std::count(token.begin(), token.end(), '.') == 4) return refuse(RefusalReason::header_refused, "five parts: encrypted");
+  return refuse(RefusalReason::malformed, "not three parts");
 }
 
 // RFC 7515 §4.1.9: media types compare without letter case, and "application/" may be left out when no other '/' follows.
@@ -187,30 +175,11 @@ std::optional<Refused> check_token_type(const UnverifiedJws& token, const std::o
 
 }  // namespace
 
-std::optional<Refused> UnverifiedJws::read_header(std::string_view encoded) {
-  const std::optional<std::string> text = base64url_decode(encoded);
-  if (!text) return refuse(RefusalReason::malformed, "the header is no base64url");
-  if (text->size() > kHeaderBytesMax)
-    return refuse(RefusalReason::token_too_large, "the header has " + std::to_string(text->size()) + " bytes");
-  const Result<Json> header = Json::parse(*text, {.bytes_max = kHeaderBytesMax});
-  if (!header || header->object() == nullptr) return refuse(RefusalReason::malformed, "the header is no strict JSON object");
-  for (const std::string_view member : kRefusedMembers) {
-    if (header->find(member) != nullptr) return refuse(RefusalReason::header_refused, std::string(member));
-  }
-  const Json* alg = header->find("alg");
-  if (alg == nullptr || alg->string() == nullptr) return refuse(RefusalReason::algorithm_refused, "no string member alg");
-  const std::optional<Algorithm> algorithm = parse_algorithm(*alg->string());
-  if (!algorithm) return refuse(RefusalReason::algorithm_refused, "none or unknown");
-  algorithm_ = *algorithm;
-  if (auto refused = read_text(*header, "kid", key_id_)) return refused;
-  return read_text(*header, "typ", type_);
-}
-
 std::optional<Refused> UnverifiedJws::read(std::string_view token, std::string& payload) {
   auto split = split_token(token);
   if (auto* refused = std::get_if<Refused>(&split)) return std::move(*refused);
   const Parts& parts = std::get<Parts>(split);
-  if (auto refused = read_header(parts.header)) return refused;
+  if (auto refused = JoseHeader::read(parts.header, header_)) return refused;
   // An empty payload would be detached content (RFC 7515, appendix F), an empty signature an unsecured JWS.
   if (parts.payload.empty() || !base64url_decode(parts.payload, payload))
     return refuse(RefusalReason::malformed, "the payload is no base64url");
@@ -244,38 +213,47 @@ std::optional<std::string_view> UnverifiedJwt::claimed_issuer() const noexcept {
   return *iss->string();
 }
 
-std::optional<Refused> JwtVerifier::verify_signature(const UnverifiedJws& token, const KeySet& keys,
-                                                     const std::vector<Algorithm>& algorithms) {
-  if (std::find(algorithms.begin(), algorithms.end(), token.algorithm_) == algorithms.end()) {
-    return refuse(RefusalReason::algorithm_refused, std::string(name(token.algorithm_)) + " is not on the list");
+std::variant<const VerificationKey*, Refused> JwtVerifier::find_signer(const UnverifiedJws& token, const KeySet& keys,
+                                                                       const std::vector<Algorithm>& algorithms) {
+  if (std::find(algorithms.begin(), algorithms.end(), token.algorithm()) == algorithms.end()) {
+    return refuse(RefusalReason::algorithm_refused, std::string(name(token.algorithm())) + " is not on the list");
   }
-  const VerificationKey* key = keys.find(token.key_id_, token.algorithm_);
+  const VerificationKey* key = keys.find(token.key_id(), token.algorithm());
   if (key == nullptr) {
     // The key exists but is none for this algorithm: an attempt to have one key used as another (hazards D01-D04).
-    if (token.key_id_ && keys.has_key_id(*token.key_id_)) return refuse(RefusalReason::algorithm_refused, "not the key's algorithm");
-    return refuse(RefusalReason::unknown_key, token.key_id_ ? "unknown kid" : "no kid, and not exactly one key fits");
+    if (token.key_id() && keys.has_key_id(*token.key_id())) return refuse(RefusalReason::algorithm_refused, "not the key's algorithm");
+    return refuse(RefusalReason::unknown_key, token.key_id() ? "unknown kid" : "no kid, and not exactly one key fits");
   }
-  if (key->verify(token.algorithm_, token.signing_input_, token.signature_) != Verification::valid) {
+  if (key->verify(token.algorithm(), token.signing_input_, token.signature_) != Verification::valid) {
     return refuse(RefusalReason::bad_signature, key->key_id() ? "with a known kid" : "without a kid");
   }
+  return key;
+}
+
+std::optional<Refused> JwtVerifier::verify_signature(const UnverifiedJws& token, const KeySet& keys,
+                                                     const std::vector<Algorithm>& algorithms) {
+  auto signer = find_signer(token, keys, algorithms);
+  if (auto* refused = std::get_if<Refused>(&signer)) return std::move(*refused);
   return std::nullopt;
 }
 
-std::variant<IdentityFacts, Refused> JwtVerifier::verify(const UnverifiedJwt& token, const KeySet& keys, const Expectations& expectations,
+std::variant<IdentityFacts, Refused> JwtVerifier::verify(UnverifiedJwt token, const KeySet& keys, const Expectations& expectations,
                                                          WallTime now) {
-  if (auto refused = verify_signature(token, keys, expectations.algorithms)) return std::move(*refused);
+  auto signer = find_signer(token, keys, expectations.algorithms);
+  if (auto* refused = std::get_if<Refused>(&signer)) return std::move(*refused);
   if (auto refused = check_token_type(token, expectations.token_type)) return std::move(*refused);
-  IdentityFacts facts;
+  std::variant<IdentityFacts, Refused> result;
+  auto& facts = std::get<IdentityFacts>(result);
   if (auto refused = check_claims(token.claims_, expectations, now, facts)) return std::move(*refused);
   if (auto refused = read_confirmation(token.claims_, facts.certificate)) return std::move(*refused);
   facts.issuer = expectations.issuer;
-  facts.key = keys.find(token.key_id_, token.algorithm_)->fingerprint();  // as verify_signature() found it
+  facts.key = std::get<const VerificationKey*>(signer)->fingerprint();
   facts.method = identity::AuthMethod::jwt;
   facts.roles = read_roles(token.claims_, expectations.roles, facts.roles_unreadable);
   facts.scopes = read_scopes(token.claims_, expectations.scopes, facts.scopes_unreadable);
   facts.authenticated_at = read_authentication_time(token.claims_, instant_of(now) + expectations.clock_tolerance);
-  facts.claims = token.claims_;
-  return facts;
+  facts.claims = std::move(token.claims_);
+  return result;
 }
 
 }  // namespace sallyport::authenticate

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "authenticate/jose_header.hpp"
 #include "authenticate/keys.hpp"
 #include "base/clock.hpp"
 #include "identity/auth_outcome.hpp"
@@ -16,31 +17,25 @@ namespace sallyport::authenticate {
 
 inline constexpr std::size_t kTokenBytesMax = 16 * 1024;
 
-inline constexpr std::size_t kHeaderBytesMax = 4 * 1024;  // of the JOSE header, decoded
-
 // Split, decoded and syntactically checked; nothing in it is proven. Refuses here, without any cryptography: wrong part count, bad
-// base64url, an empty part, a header that is no strict JSON object, duplicate members, alg none or unknown, crit, b64, zip, jwk, jku, x5u,
-// x5c, x5t, cty, JWE. Unknown members of the header are ignored (RFC 7515 §4). The payload may be any bytes: for `token verify`.
+// base64url, an empty part, what JoseHeader refuses. The payload may be any bytes: for `token verify`.
 class UnverifiedJws {
  public:
   [[nodiscard]] static std::variant<UnverifiedJws, identity::Refused> parse(std::string_view token);
 
-  [[nodiscard]] Algorithm algorithm() const noexcept { return algorithm_; }
-  [[nodiscard]] const std::optional<std::string>& key_id() const noexcept { return key_id_; }
-  [[nodiscard]] const std::optional<std::string>& type() const noexcept { return type_; }
+  [[nodiscard]] Algorithm algorithm() const noexcept { return header_.algorithm; }
+  [[nodiscard]] const std::optional<std::string>& key_id() const noexcept { return header_.key_id; }
+  [[nodiscard]] const std::optional<std::string>& type() const noexcept { return header_.type; }
 
  private:
   friend class UnverifiedJwt;
   friend class JwtVerifier;
   // The decoded payload goes to `payload`.
   [[nodiscard]] std::optional<identity::Refused> read(std::string_view token, std::string& payload);
-  [[nodiscard]] std::optional<identity::Refused> read_header(std::string_view encoded);
 
   std::string signing_input_;
   std::string signature_;
-  Algorithm algorithm_{};
-  std::optional<std::string> key_id_;
-  std::optional<std::string> type_;
+  JoseHeader header_;
 };
 
 // A JWS whose payload is a strict JSON object.
@@ -75,14 +70,20 @@ struct Expectations {
 // facts.expires_at is the end of that time: never at or after it. facts.issuer_name is left empty.
 // `cnf` (RFC 7800) may bind the token to a client certificate, by `x5t#S256` alone (RFC 8705 §3.1): facts.certificate, for the caller to
 // compare. Any other `cnf` asks for a check that nobody here makes: wrong_certificate.
+// The token's claims become the facts': give it away where it is not needed any more.
 // A role or scope claim of a wrong type, or with one element of a wrong type, gives none at all, never a part.
 class JwtVerifier {
  public:
-  [[nodiscard]] static std::variant<identity::IdentityFacts, identity::Refused> verify(const UnverifiedJwt& token, const KeySet& keys,
+  [[nodiscard]] static std::variant<identity::IdentityFacts, identity::Refused> verify(UnverifiedJwt token, const KeySet& keys,
                                                                                        const Expectations& expectations, WallTime now);
   // The signature alone, for `token verify`: the algorithm is among `algorithms`, a key is found for it, and it verifies.
   [[nodiscard]] static std::optional<identity::Refused> verify_signature(const UnverifiedJws& token, const KeySet& keys,
                                                                          const std::vector<Algorithm>& algorithms);
+
+ private:
+  // The key that verified the signature: one of `keys`.
+  [[nodiscard]] static std::variant<const VerificationKey*, identity::Refused> find_signer(const UnverifiedJws& token, const KeySet& keys,
+                                                                                           const std::vector<Algorithm>& algorithms);
 };
 
 }  // namespace sallyport::authenticate

@@ -79,7 +79,7 @@ struct JwtAuthenticator::Verification {
   std::variant<identity::IdentityFacts, Refused> verify(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
     auto parsed = UnverifiedJwt::parse(bearer.token);
     if (auto* refused = std::get_if<Refused>(&parsed)) return std::move(*refused);
-    const UnverifiedJwt& token = std::get<UnverifiedJwt>(parsed);
+    auto& token = std::get<UnverifiedJwt>(parsed);
     issuer = issuer_of(plan, token.claimed_issuer());
     if (!issuer) return Refused{RefusalReason::unknown_issuer, "none that this route accepts"};
     if (!takes_tokens_from(*issuer, plan, bearer.places)) {
@@ -89,7 +89,7 @@ struct JwtAuthenticator::Verification {
     const KeySource::Current current = issuer->keys->current();
     keys_generation = current.generation;
     if (current.keys == nullptr) return Refused{RefusalReason::unknown_key, "its keys are not known yet"};
-    auto verified = JwtVerifier::verify(token, *current.keys, issuer->settings.expectations, now);
+    auto verified = JwtVerifier::verify(std::move(token), *current.keys, issuer->settings.expectations, now);
     if (auto* facts = std::get_if<identity::IdentityFacts>(&verified)) {
       facts->issuer_name = issuer->settings.name;
       if (auto refused = issuer->is_edge ? read_edge_claims(*facts) : std::nullopt) verified = std::move(*refused);

@@ -24,10 +24,10 @@ struct Verifying {
   authenticate::KeySet keys;
   authenticate::Expectations expectations;
   [[nodiscard]] bool run() const {
-    const auto parsed = authenticate::UnverifiedJwt::parse(text);
-    const auto* token = std::get_if<authenticate::UnverifiedJwt>(&parsed);
+    auto parsed = authenticate::UnverifiedJwt::parse(text);
+    auto* token = std::get_if<authenticate::UnverifiedJwt>(&parsed);
     if (token == nullptr) return false;
-    const auto verified = authenticate::JwtVerifier::verify(*token, keys, expectations, testing::kNow);
+    const auto verified = authenticate::JwtVerifier::verify(std::move(*token), keys, expectations, testing::kNow);
     return std::holds_alternative<identity::IdentityFacts>(verified);
   }
 };
