@@ -29,7 +29,6 @@ RedisConnection::RedisConnection(std::unique_ptr<transport::Stream> stream, std:
       work_(stream_->executor()),
       watch_(stream_->executor()),
       end_(stream_->executor()) {
-  work_.expires_at(MonotonicTime::max());
   end_.expires_at(MonotonicTime::max());
 }
 
@@ -43,19 +42,27 @@ bool RedisConnection::is_overdue() const noexcept {
   return !places_.empty() && std::chrono::steady_clock::now() - places_.front().queued_at > command_timeout_;
 }
 
-std::shared_ptr<PendingReply> RedisConnection::send(std::span<const std::string_view> words) {
-  if (!is_open() || places_.size() >= kInFlightMax || unsent_.size() >= kUnsentBytesMax || is_overdue()) return nullptr;
-  auto pending = std::make_shared<PendingReply>(stream_->executor());
-  places_.push_back({pending, std::chrono::steady_clock::now()});
+bool RedisConnection::can_send() const noexcept {
+  return is_open() && places_.size() < kInFlightMax && unsent_.size() < kUnsentBytesMax && !is_overdue();
+}
+
+bool RedisConnection::send(std::span<const std::string_view> words, std::shared_ptr<ReplyHearer> hearer) {
+  if (!can_send()) return false;
+  places_.push_back({std::move(hearer), std::chrono::steady_clock::now()});
+  if (unsent_.empty()) work_.wake();
   append_command(unsent_, words);
-  work_.cancel();
-  return pending;
+  return true;
+}
+
+std::shared_ptr<PendingReply> RedisConnection::send(std::span<const std::string_view> words) {
+  auto pending = std::make_shared<PendingReply>(stream_->executor());
+  return send(words, pending) ? pending : nullptr;
 }
 
 void RedisConnection::send_unanswered(std::initializer_list<std::string_view> words) {
   if (!is_open() || unsent_.size() >= kUnsentBytesMax) return;
+  if (unsent_.empty()) work_.wake();
   append_command(unsent_, words);
-  work_.cancel();
 }
 
 Task<Result<RedisReply>> RedisConnection::reply_to(std::shared_ptr<RedisConnection> connection, std::shared_ptr<PendingReply> pending) {
@@ -63,20 +70,16 @@ Task<Result<RedisReply>> RedisConnection::reply_to(std::shared_ptr<RedisConnecti
     if (!connection->is_open()) co_return make_error(Fault::unavailable, connection->failure().detail);
     co_return make_error(Fault::unavailable, connection->is_overdue() ? "redis: it does not answer" : "redis: too many commands under way");
   }
-  pending->timer_.expires_after(connection->command_timeout_);
-  while (!pending->result_ && pending->timer_.expiry() > std::chrono::steady_clock::now()) {
-    auto waited = co_await pending->timer_.async_wait(as_result);
-    (void)waited;  // the result tells
+  while (!pending->result_) {
+    Event::Wait landing = pending->landed_.wait();
+    co_await std::move(landing);
   }
-  if (!pending->result_) co_return make_error(Fault::timed_out, "redis: no answer in time");
   co_return std::move(*pending->result_);
 }
 
-void RedisConnection::settle(const Place& place, Result<RedisReply> result) {
-  const std::shared_ptr<PendingReply> waiter = place.waiter.lock();
-  if (!waiter) return;
-  waiter->result_.emplace(std::move(result));
-  waiter->timer_.cancel();
+void PendingReply::replied(Result<RedisReply> reply) {
+  result_.emplace(std::move(reply));
+  landed_.wake();
 }
 
 void RedisConnection::deliver(RedisReply reply) {
@@ -87,7 +90,25 @@ void RedisConnection::deliver(RedisReply reply) {
   const Place place = std::move(places_.front());
   places_.pop_front();
   heard_at_ = place.queued_at;
-  settle(place, std::move(reply));
+  if (place.hearer) place.hearer->replied(std::move(reply));
+}
+
+void RedisConnection::give_up_overdue() {
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < places_.size() && now - places_[i].queued_at >= command_timeout_; ++i) {  // whoever is told may send or close
+    const std::shared_ptr<ReplyHearer> hearer = std::exchange(places_[i].hearer, nullptr);
+    if (hearer) hearer->replied(make_error(Fault::timed_out, "redis: no answer in time"));
+  }
+}
+
+// No later than the next command's timeout: none that is queued until then ends before the look after it.
+std::chrono::milliseconds RedisConnection::until_next_look() const noexcept {
+  constexpr std::chrono::milliseconds kLookMin{10};
+  std::chrono::milliseconds wait = std::clamp(command_timeout_, kLookMin, kHeartbeat);
+  const auto waiting = std::ranges::find_if(places_, [](const Place& place) { return place.hearer != nullptr; });
+  if (waiting == places_.end()) return wait;
+  const auto left = waiting->queued_at + command_timeout_ - std::chrono::steady_clock::now();
+  return std::clamp(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(0), wait);
 }
 
 void RedisConnection::close(Fault fault, std::string why) {
@@ -95,8 +116,10 @@ void RedisConnection::close(Fault fault, std::string why) {
   failure_ = make_error(fault, std::move(why));
   const std::shared_ptr<RedisConnection> self = shared_from_this();  // a waiter's end may be the owner's
   stream_->abort();
-  for (const Place& place : std::exchange(places_, {})) settle(place, make_error(Fault::broken, failure_->detail));
-  work_.cancel();
+  for (const Place& place : std::exchange(places_, {})) {
+    if (place.hearer) place.hearer->replied(make_error(Fault::broken, failure_->detail));
+  }
+  work_.wake();
   watch_.cancel();
   end_.cancel();
 }
@@ -138,8 +161,8 @@ Task<void> RedisConnection::read_replies(std::shared_ptr<RedisConnection> self) 
 Task<void> RedisConnection::write_commands(std::shared_ptr<RedisConnection> self) {
   while (self->is_open()) {
     if (self->unsent_.empty()) {
-      auto waited = co_await self->work_.async_wait(as_result);
-      (void)waited;
+      Event::Wait work = self->work_.wait();
+      co_await std::move(work);
       continue;
     }
     std::swap(self->unsent_, self->sending_);
@@ -154,14 +177,15 @@ Task<void> RedisConnection::write_commands(std::shared_ptr<RedisConnection> self
   }
 }
 
-// A server that hangs is given up after twice the time that a command has; one that nobody asks anything is asked for a sign of life.
+// Commands that take too long are given up. A server that hangs is given up after twice the time that a command has; one that nobody asks
+// anything is asked for a sign of life.
 Task<void> RedisConnection::watch(std::shared_ptr<RedisConnection> self) {
   MonotonicTime last_beat = std::chrono::steady_clock::now();
   while (self->is_open()) {
-    constexpr std::chrono::milliseconds kLookMin{20};
-    self->watch_.expires_after(std::clamp(self->command_timeout_, kLookMin, kHeartbeat));
+    self->watch_.expires_after(self->until_next_look());
     auto waited = co_await self->watch_.async_wait(as_result);
     (void)waited;
+    self->give_up_overdue();
     if (!self->is_open()) break;
     const bool is_hung =
         !self->places_.empty() && std::chrono::steady_clock::now() - self->places_.front().queued_at > 2 * self->command_timeout_;

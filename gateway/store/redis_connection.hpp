@@ -18,6 +18,7 @@
 
 #include "base/byte_buffer.hpp"
 #include "base/clock.hpp"
+#include "base/event.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "base/task_group.hpp"
@@ -36,15 +37,26 @@ using RedisTimer =
 inline constexpr std::chrono::milliseconds kFreshness{1000};
 inline constexpr std::chrono::milliseconds kHeartbeat{200};
 
-// A command whose reply is to come. The place in the queue is the connection's: whoever waits may give up, the reply is read all the same
-// and goes to nobody else (hazards, CVE-2023-28858).
-class PendingReply {
+// Who hears of the reply to one command.
+class ReplyHearer {
  public:
-  explicit PendingReply(Executor executor) : timer_(executor) {}
+  virtual ~ReplyHearer() = default;
+  // Once, on the connection's thread and in the midst of its reading: what takes long is posted or spawned. Error replies of Redis are
+  // replies. Fault::timed_out, broken (the connection was lost): the command may have been executed.
+  virtual void replied(Result<RedisReply> reply) = 0;
+};
+
+// A command whose reply a coroutine waits for. The place in the queue is the connection's: whoever waits may give up, the reply is read all
+// the same and goes to nobody else (hazards, CVE-2023-28858).
+class PendingReply final : public ReplyHearer {
+ public:
+  explicit PendingReply(const Executor& executor) : landed_(executor) {}
 
  private:
   friend class RedisConnection;
-  RedisTimer timer_;
+  void replied(Result<RedisReply> reply) override;
+
+  Event landed_;
   std::optional<Result<RedisReply>> result_;
 };
 
@@ -66,7 +78,9 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   [[nodiscard]] std::shared_ptr<PendingReply> send(std::initializer_list<std::string_view> words) {
     return send(std::span(words.begin(), words.size()));
   }
-  // Waits for its reply, for at most the command timeout from now. Error replies of Redis are replies. `pending` may be nullptr.
+  // The same for who waits in no coroutine. False: it cannot be taken, and nobody is told.
+  [[nodiscard]] bool send(std::span<const std::string_view> words, std::shared_ptr<ReplyHearer> hearer);
+  // Waits for its reply, for at most the command timeout since it was queued. Error replies of Redis are replies. `pending` may be nullptr.
   // Fault::unavailable: it was not sent. timed_out, broken (the connection was lost): it may have been executed.
   [[nodiscard]] static Task<Result<RedisReply>> reply_to(std::shared_ptr<RedisConnection> connection,
                                                          std::shared_ptr<PendingReply> pending);
@@ -95,15 +109,18 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
 
  private:
   struct Place {
-    std::weak_ptr<PendingReply> waiter;
+    std::shared_ptr<ReplyHearer> hearer;  // nullptr: was told that it took too long
     MonotonicTime queued_at;
   };
 
   static Task<void> read_replies(std::shared_ptr<RedisConnection> self);
   static Task<void> write_commands(std::shared_ptr<RedisConnection> self);
   static Task<void> watch(std::shared_ptr<RedisConnection> self);
+  [[nodiscard]] bool can_send() const noexcept;
   void deliver(RedisReply reply);
-  static void settle(const Place& place, Result<RedisReply> result);
+  // Tells whoever waits for longer than the command timeout.
+  void give_up_overdue();
+  [[nodiscard]] std::chrono::milliseconds until_next_look() const noexcept;
 
   std::unique_ptr<transport::Stream> stream_;
   std::chrono::milliseconds command_timeout_;
@@ -115,8 +132,8 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   std::uint64_t writes_ = 0;
   MonotonicTime heard_at_{};
   std::optional<Error> failure_;
-  RedisTimer work_;   // the writer waits here
-  RedisTimer watch_;  // the heartbeat waits here
+  Event work_;        // the writer waits here
+  RedisTimer watch_;  // heartbeat and command timeouts wait here
   RedisTimer end_;    // whoever waits for the end
 };
 

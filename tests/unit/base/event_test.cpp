@@ -1,0 +1,85 @@
+#include "base/event.hpp"
+
+#include <memory>
+#include <optional>
+
+#include <gtest/gtest.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+namespace sallyport {
+namespace {
+
+class EventTest : public ::testing::Test {
+ protected:
+  static Task<void> wait(Event& event, int& ended) {
+    Event::Wait waiting = event.wait();
+    co_await std::move(waiting);
+    ++ended;
+  }
+  void spawn(Event& event) {
+    boost::asio::co_spawn(context_.get_executor(), wait(event, ended_), [](const std::exception_ptr&) {});
+  }
+  void settle() {
+    context_.restart();
+    context_.poll();
+  }
+
+  boost::asio::io_context context_{1};
+  int ended_ = 0;
+};
+
+TEST_F(EventTest, WakesEverybodyWhoWaitsAndNobodyLater) {
+  Event event(context_.get_executor());
+  event.wake();
+  spawn(event);
+  spawn(event);
+  settle();
+  EXPECT_EQ(ended_, 0) << "what happened before is not remembered";
+  event.wake();
+  EXPECT_EQ(ended_, 0) << "by way of the io_context";
+  settle();
+  EXPECT_EQ(ended_, 2);
+  spawn(event);
+  settle();
+  EXPECT_EQ(ended_, 2);
+}
+
+TEST_F(EventTest, ACancelledCoroutineGoesOn) {
+  Event event(context_.get_executor());
+  boost::asio::cancellation_signal give_up;
+  boost::asio::co_spawn(context_.get_executor(), wait(event, ended_),
+                        boost::asio::bind_cancellation_slot(give_up.slot(), [](const std::exception_ptr&) {}));
+  settle();
+  give_up.emit(boost::asio::cancellation_type::terminal);
+  settle();
+  EXPECT_EQ(ended_, 1);
+  give_up.emit(boost::asio::cancellation_type::terminal);  // nobody is there any more
+}
+
+// What a frame holds is told by its end.
+struct Held {
+  std::shared_ptr<Event> event;  // of which it waits itself: no owner but the frame
+  std::shared_ptr<int> value;
+};
+Task<void> hold(Held held) {
+  Event::Wait waiting = held.event->wait();
+  co_await std::move(waiting);
+}
+
+TEST(Event, WhoStillWaitsEndsWithTheIoContext) {
+  auto value = std::make_shared<int>(0);
+  const std::weak_ptr<int> seen = value;
+  {
+    boost::asio::io_context context(1);
+    auto event = std::make_shared<Event>(context.get_executor());
+    Held held{std::move(event), std::move(value)};
+    boost::asio::co_spawn(context.get_executor(), hold(std::move(held)), [](const std::exception_ptr&) {});
+    context.poll();
+    EXPECT_FALSE(seen.expired());
+  }
+  EXPECT_TRUE(seen.expired());
+}
+
+}  // namespace
+}  // namespace sallyport
