@@ -71,6 +71,29 @@ void* create_nil(const redisReadTask* task) { return place_for(task); }
 
 void free_reply(void* reply) { delete static_cast<RedisReply*>(reply); }
 
+RedisReply flat_reply(std::string_view frame) {
+  constexpr std::size_t kEnd = 2;
+  const std::size_t line_end = frame.find('\r');
+  const std::string_view line = frame.substr(1, line_end - 1);
+  RedisReply reply;
+  switch (frame.front()) {
+    case '+':
+    case '-':
+      reply.kind = frame.front() == '+' ? RedisReply::Kind::status : RedisReply::Kind::error;
+      reply.text = line;
+      break;
+    case ':':
+      reply.kind = RedisReply::Kind::integer;
+      reply.integer = parse_integer(line).value_or(0);  // the scanner has read it before
+      break;
+    default:
+      if (line.front() == '-') break;  // $-1: nil
+      reply.kind = RedisReply::Kind::string;
+      reply.text = frame.substr(line_end + kEnd, frame.size() - line_end - 2 * kEnd);
+  }
+  return reply;
+}
+
 redisReplyObjectFunctions kFunctions{create_string, create_array, create_integer, create_nil, free_reply};
 
 }  // namespace
@@ -193,7 +216,12 @@ Result<std::optional<RedisReply>> RedisReplyDecoder::next() {
   return reply;
 }
 
+// Of a frame that was found whole. An array is hiredis' to build; the rest, which cold sessions are answered with, needs no tree.
 Result<std::optional<RedisReply>> RedisReplyDecoder::decode(std::string_view frame) {
+  return frame.front() == '*' ? decode_array(frame) : std::optional(flat_reply(frame));
+}
+
+Result<std::optional<RedisReply>> RedisReplyDecoder::decode_array(std::string_view frame) {
   void* decoded = nullptr;
   if (redisReaderFeed(reader_.get(), frame.data(), frame.size()) != 0 || redisReaderGetReply(reader_.get(), &decoded) != 0 ||
       decoded == nullptr) {

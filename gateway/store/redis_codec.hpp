@@ -1,4 +1,4 @@
-// RESP2 (https://redis.io/docs/reference/protocol-spec/): commands out, replies in. hiredis decodes replies, but only those whose frame was
+// RESP2 (https://redis.io/docs/reference/protocol-spec/): commands out, replies in. hiredis decodes arrays, but only those whose frame was
 // found whole and within the limits before: by itself it takes counts of any size (and cuts them to 32 bits) and knows no end of waiting.
 #pragma once
 
@@ -102,6 +102,7 @@ class RedisReplyDecoder {
     void operator()(redisReader* reader) const noexcept;
   };
   [[nodiscard]] Result<std::optional<RedisReply>> decode(std::string_view frame);
+  [[nodiscard]] Result<std::optional<RedisReply>> decode_array(std::string_view frame);
 
   static constexpr std::size_t kReadSize = 16 * 1024;
   static constexpr std::size_t kKeptMax = 256 * 1024;  // a buffer that grew beyond it is given back when it is empty
