@@ -1,6 +1,7 @@
 #include "authenticate/session_facts.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "authenticate/claims.hpp"
 #include "base/text.hpp"
@@ -15,12 +16,13 @@ using identity::Refused;
 constexpr std::size_t kForeignIdCharsMax = 200;
 
 // The claims with `sub` and `iss` of our own in front: a requirement or a header that names them means what was established.
-Json complete(const Json& claims, const IdentityFacts& facts) {
+Json complete(JsonObject claims, const IdentityFacts& facts) {
   JsonObject out;
+  out.reserve(claims.size() + 2);
   out.emplace_back("sub", Json(Json::Value(facts.subject)));
   out.emplace_back("iss", Json(Json::Value(facts.issuer)));
-  for (const JsonMember& member : *claims.object()) {
-    if (member.first != "sub" && member.first != "iss") out.push_back(member);
+  for (JsonMember& member : claims) {
+    if (member.first != "sub" && member.first != "iss") out.push_back(std::move(member));
   }
   return Json(Json::Value(std::move(out)));
 }
@@ -104,12 +106,12 @@ std::optional<Refused> read_subject(const Json& document, const JsonPointer& poi
   return std::nullopt;
 }
 
-Json mapped_claims(const Json& document, const ForeignSessions& settings) {
+JsonObject mapped_claims(const Json& document, const ForeignSessions& settings) {
   JsonObject claims;
   for (const auto& [name, pointer] : settings.claims) {
     if (const Json* value = pointer.find(document)) claims.emplace_back(name, *value);
   }
-  return Json(Json::Value(std::move(claims)));
+  return claims;
 }
 
 // Of `%` exactly with two hex digits behind it.
@@ -143,15 +145,15 @@ std::string signature_of(std::string_view id, const Secret& secret) {
 
 }  // namespace
 
-std::variant<IdentityFacts, Refused> facts_of(const store::Session& session, const SessionSettings& settings, WallTime now) {
+std::variant<IdentityFacts, Refused> facts_of(store::Session session, const SessionSettings& settings, WallTime now) {
   if (session.subject.empty()) return Refused{RefusalReason::claim_missing, "the session's subject"};
   if (session.claims.object() == nullptr) return Refused{RefusalReason::claim_invalid, "the session's claims are no object"};
   if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) return Refused{RefusalReason::expired, "session"};
   IdentityFacts facts;
-  facts.subject = session.subject;
+  facts.subject = std::move(session.subject);
   facts.issuer = settings.issuer;
   facts.issuer_name = kEdgeIssuerName;
-  facts.claims = complete(session.claims, facts);
+  facts.claims = complete(std::get<JsonObject>(std::move(session.claims).take()), facts);
   read_common_claims(facts, now);
   if (const Json* time = facts.claims.find("auth_time"); time == nullptr || time->is_null()) facts.authenticated_at = session.created_at;
   facts.issued_at = session.created_at;

@@ -48,6 +48,8 @@ class Json {
   // Any number as a double; nullopt when it is none.
   [[nodiscard]] std::optional<double> number() const noexcept;
   [[nodiscard]] const Value& value() const noexcept { return value_; }
+  // The value out of a document that nobody needs any more.
+  [[nodiscard]] Value take() && noexcept { return std::move(value_); }
 
   // The member of that name; nullptr when absent or when *this is no object.
   [[nodiscard]] const Json* find(std::string_view member) const noexcept;

@@ -37,6 +37,23 @@ TEST(SessionRecord, IsReadWhole) {
   EXPECT_EQ((*session)->absolute_left, milliseconds(100'000));
 }
 
+TEST(SessionRecord, IsReadAlikeHoweverItIsWritten) {
+  const auto written = parse_session_record(record(), kKey, kNowMilliseconds);
+  ASSERT_TRUE(written && written->has_value());
+  for (const std::string& text :
+       {record(R"("v":1,)", R"("v": 1,)"), record(R"(,"seen":1699999999000)", R"( , "seen":1699999999000)"),
+        record(R"("created":1699999990000,"ends":1700000100000)", R"("ends":1700000100000,"created":1699999990000)")}) {
+    const auto session = parse_session_record(text, kKey, kNowMilliseconds);
+    ASSERT_TRUE(session && session->has_value()) << text;
+    EXPECT_EQ((*session)->subject, (*written)->subject);
+    EXPECT_EQ((*session)->claims, (*written)->claims);
+    EXPECT_EQ((*session)->created_at, (*written)->created_at);
+    EXPECT_EQ((*session)->last_seen_at, (*written)->last_seen_at);
+    EXPECT_EQ((*session)->idle_left, (*written)->idle_left);
+    EXPECT_EQ((*session)->absolute_left, (*written)->absolute_left);
+  }
+}
+
 TEST(SessionRecord, G07_IsOverAtItsIdleEnd) {
   EXPECT_TRUE(parse_session_record(record(), kKey, 1700000001499)->has_value());
   EXPECT_FALSE(parse_session_record(record(), kKey, 1700000001500)->has_value());
@@ -66,6 +83,10 @@ TEST(SessionRecord, G05_NeverGivesAPartOfAnIdentity) {
       {"without claims", record(R"(,"claims":{"roles":["admin"]})", "")},
       {"with claims that are no object", record(R"({"roles":["admin"]})", R"("admin")")},
       {"with a member more", record(R"("v":1)", R"("v":1,"admin":true)")},
+      {"with a member more behind its claims", record(R"("roles":["admin"]}})", R"("roles":["admin"]},"admin":true})")},
+      {"with a member again behind its claims", record(R"("roles":["admin"]}})", R"("roles":["admin"]},"seen":1699999999000})")},
+      {"with more than the record", record(R"("roles":["admin"]}})", R"("roles":["admin"]}},{})")},
+      {"with a zero before its time", record("1699999990000", "01699999990000")},
       {"with a time in words", record("1700000100000", R"("1700000100000")")},
       {"with a negative time", record("1699999990000", "-1")},
       {"with a fraction", record("1700000001500", "1700000001500.5")},
@@ -83,7 +104,8 @@ TEST(SessionRecord, G05_NeverGivesAPartOfAnIdentity) {
 
 TEST(SessionRecord, G05_CutAnywhereItIsNone) {
   const std::string whole = record();
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_FALSE(parse_session_record(whole.substr(0, size), kKey, kNowMilliseconds)) << size;
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    EXPECT_FALSE(parse_session_record(whole.substr(0, size), kKey, kNowMilliseconds)) << size;
 }
 
 TEST(SessionRecord, N08_OfAnotherKeyIsAMismatch) {
