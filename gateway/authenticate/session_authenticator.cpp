@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "authenticate/session_cache.hpp"
-#include "base/timer.hpp"
+#include "base/event.hpp"
 
 namespace sallyport::authenticate {
 namespace {
@@ -47,9 +47,7 @@ struct Subject {
 // One question to the store, for everybody who asks the same while it is under way.
 struct Flight {
   Flight(Executor executor, Subject whose, std::string text, SessionSettingsPtr by)
-      : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(executor) {
-    landed.expires_at(std::chrono::steady_clock::time_point::max());
-  }
+      : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(executor) {}
 
   const Subject subject;
   const std::string cookie;
@@ -57,7 +55,7 @@ struct Flight {
   bool heard = false;    // changes were heard when it was asked
   bool changed = false;  // the session, or everything, since it was asked
   std::optional<AuthOutcome> outcome;
-  Timer landed;  // never expires; cancelled when the outcome is there
+  Event landed;  // when the outcome is there
 };
 using FlightPtr = std::shared_ptr<Flight>;
 
@@ -70,6 +68,7 @@ struct SessionAuthenticator::Impl {
   using ImplPtr = std::shared_ptr<Impl>;
   using FlightKey = std::pair<SessionKind, store::Digest>;
   class Landing;
+  class Seeker;
 
   bool hears(MonotonicTime now) noexcept;
   [[nodiscard]] Moment now() const { return {around.clock.wall_now(), around.clock.monotonic_now()}; }
@@ -89,6 +88,8 @@ struct SessionAuthenticator::Impl {
   static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, const std::string& cookie,
                          const SessionSettingsPtr& settings);
   static Task<void> fly_own(ImplPtr self, FlightPtr flight);
+  // What the store said of one of our own sessions, which it was asked for at `asked`.
+  static void land_own(const ImplPtr& self, Flight& flight, const Moment& asked, Result<std::optional<store::Session>> found);
   static Task<void> fly_foreign(ImplPtr self, FlightPtr flight);
   // What the store said of a session: facts, or why it is none.
   using Reading = std::variant<IdentityFacts, Refused>;
@@ -134,12 +135,27 @@ class SessionAuthenticator::Impl::Landing {
     const auto [begin, end] = impl_.flights.equal_range(FlightKey(flight_.subject.kind, flight_.subject.key));
     const auto own = std::find_if(begin, end, [&](const auto& entry) { return entry.second.get() == &flight_; });
     if (own != end) impl_.flights.erase(own);
-    flight_.landed.cancel();
+    flight_.landed.wake();
   }
 
  private:
   Impl& impl_;
   Flight& flight_;
+};
+
+// A flight without a coroutine.
+class SessionAuthenticator::Impl::Seeker final : public store::SessionSeeker {
+ public:
+  Seeker(ImplPtr impl, FlightPtr flight, const Moment& asked) : impl_(std::move(impl)), flight_(std::move(flight)), asked_(asked) {}
+  void told(Result<std::optional<store::Session>> found) override {
+    const Landing landing(*impl_, *flight_);
+    land_own(impl_, *flight_, asked_, std::move(found));
+  }
+
+ private:
+  const ImplPtr impl_;
+  const FlightPtr flight_;
+  const Moment asked_;
 };
 
 bool SessionAuthenticator::Impl::hears(MonotonicTime now) noexcept {
@@ -244,8 +260,8 @@ Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind
   const Executor executor = co_await boost::asio::this_coro::executor;
   const FlightPtr flight = board(self, executor, std::get<Subject>(std::move(opened)), cookie, settings);
   while (!flight->outcome) {
-    auto woken = co_await flight->landed.async_wait(as_result);
-    (void)woken;  // cancelled by the landing, or by whoever gives this request up: the outcome decides
+    Event::Wait landing = flight->landed.wait();
+    co_await std::move(landing);  // or whoever gives this request up: the outcome decides
     const auto state = co_await boost::asio::this_coro::cancellation_state;
     if (!flight->outcome && state.cancelled() != boost::asio::cancellation_type::none)
       co_return Unavailable{"nobody waits for it any more"};
@@ -272,29 +288,35 @@ FlightPtr SessionAuthenticator::Impl::board(const ImplPtr& self, Executor execut
   const auto flight = std::make_shared<Flight>(executor, std::move(subject), cookie, settings);
   flight->heard = heard;
   self->flights.emplace(key, flight);
-  Task<void> task = key.first == SessionKind::own ? fly_own(self, flight) : fly_foreign(self, flight);
+  const bool is_own = key.first == SessionKind::own;
+  if (is_own && self->store->seek_session(key.second, std::make_shared<Seeker>(self, flight, self->now()))) return flight;
+  Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
   self->around.tasks.spawn(std::move(task));
   return flight;
 }
 
 Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
   const Landing landing(*self, *flight);
-  const SessionSettings& settings = *flight->settings;
-  const store::Digest key = flight->subject.key;
   const Moment asked = self->now();
-  auto found = co_await self->store->find_session(key);
+  auto found = co_await self->store->find_session(flight->subject.key);
+  land_own(self, *flight, asked, std::move(found));
+}
+
+void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, const Moment& asked,
+                                          Result<std::optional<store::Session>> found) {
   if (!found) {
-    flight->outcome = Unavailable{found.error().detail};
-    co_return;
+    flight.outcome = Unavailable{found.error().detail};
+    return;
   }
   if (!*found) {
-    flight->outcome = self->forget(*flight, Refused{RefusalReason::unknown_session, "session"});
-    co_return;
+    flight.outcome = self->forget(flight, Refused{RefusalReason::unknown_session, "session"});
+    return;
   }
-  const store::Session& session = **found;
-  if (session.key != key) {
-    flight->outcome = Unavailable{"the store answered with another session"};
-    co_return;
+  const SessionSettings& settings = *flight.settings;
+  store::Session& session = **found;
+  if (session.key != flight.subject.key) {
+    flight.outcome = Unavailable{"the store answered with another session"};
+    return;
   }
   CachedSession cached;
   cached.as_of = asked.monotonic;
@@ -305,8 +327,8 @@ Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
   const milliseconds unused = is_capped ? milliseconds(0) : std::max(settings.idle_timeout - session.idle_left, milliseconds(0));
   const bool is_touch_due = unused >= settings.touch_interval();
   cached.next_touch = asked.monotonic + settings.touch_interval() - (is_touch_due ? milliseconds(0) : unused);
-  flight->outcome = self->conclude(*flight, facts_of(session, settings, asked.wall), std::move(cached));
-  if (is_touch_due && std::holds_alternative<IdentityPtr>(*flight->outcome)) start_touch(self, key, settings);
+  flight.outcome = self->conclude(flight, facts_of(std::move(session), settings, asked.wall), std::move(cached));
+  if (is_touch_due && std::holds_alternative<IdentityPtr>(*flight.outcome)) start_touch(self, flight.subject.key, settings);
 }
 
 Task<void> SessionAuthenticator::Impl::fly_foreign(ImplPtr self, FlightPtr flight) {

@@ -1,6 +1,7 @@
 #include "store/redis_client.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -144,6 +145,7 @@ void RedisClient::connection_made(std::shared_ptr<RedisConnection> connection) {
 void RedisClient::connection_lost(const Error& why) {
   if (connection_) audience_->count_connected(false);
   connection_.reset();
+  clock_.reset();
   tracked_epoch_ = 0;
   has_served_ = false;
   down_ = make_error(Fault::unavailable, why.detail);
@@ -266,7 +268,7 @@ std::shared_ptr<PendingReply> RedisClient::send(RedisConnection& connection, con
 }
 
 RedisClient::Asked RedisClient::begin(Question question) {
-  Asked asked{std::move(question), connection_, nullptr};
+  Asked asked{std::move(question), connection_, nullptr, std::chrono::steady_clock::now()};
   if (asked.connection) asked.pending = send(*asked.connection, asked.question, false);
   return asked;
 }
@@ -303,34 +305,54 @@ Task<Result<RedisClient::Answer>> RedisClient::finish(std::shared_ptr<RedisClien
     co_return self->not_connected();
   }
   Result<RedisReply> reply = co_await reply_or_reload(self, asked);
-  if (!reply) {
-    self->metrics_.store_command(name, result_label(reply.error()));
-    co_return reply.error();
-  }
-  if (reply->is_error()) {
-    self->metrics_.store_command(name, "error");
-    co_return self->refuse(asked, *reply);
-  }
-  Answer answer{{}, asked.connection};
+  reply = self->accept(name, asked.connection, std::move(reply));
+  if (!reply) co_return reply.error();
+  Answer answer{{}, asked.connection, asked.at};
   const bool is_ours = reply->array() != nullptr && reply->elements.size() > 1 && reply->elements.front().string() != nullptr &&
                        reply->elements.front().text == asked.question.key;
   if (!is_ours) {
     self->metrics_.store_command(name, "error");
     co_return self->distrust(answer, "an answer to another question");
   }
-  self->metrics_.store_command(name, "ok");
-  if (self->connection_ == asked.connection) self->has_served_ = true;
+  self->count_answer(name, asked.connection);
   answer.values = std::move(reply->elements);
   answer.values.erase(answer.values.begin());
   co_return answer;
 }
 
-Error RedisClient::refuse(const Asked& asked, const RedisReply& error) {
+std::shared_ptr<RedisConnection> RedisClient::get(std::string_view key, std::shared_ptr<ReplyHearer> hearer) {
+  const std::array<std::string_view, 2> words{"GET", key};
+  return connection_ && connection_->send(words, std::move(hearer)) ? connection_ : nullptr;
+}
+
+Result<RedisReply> RedisClient::accept(std::string_view name, const std::shared_ptr<RedisConnection>& from, Result<RedisReply> reply) {
+  if (!reply) {
+    metrics_.store_command(name, result_label(reply.error()));
+    return reply;
+  }
+  if (!reply->is_error()) return reply;
+  metrics_.store_command(name, "error");
+  return refuse(from, *reply);
+}
+
+void RedisClient::count_answer(std::string_view name, const std::shared_ptr<RedisConnection>& from) {
+  metrics_.store_command(name, "ok");
+  if (connection_ == from) has_served_ = true;
+}
+
+std::optional<std::int64_t> RedisClient::clock_now() const noexcept {
+  if (!clock_) return std::nullopt;
+  const auto since = std::chrono::steady_clock::now() - clock_->asked_at;
+  if (since > kFreshness) return std::nullopt;
+  return clock_->now + std::chrono::ceil<std::chrono::milliseconds>(since).count();
+}
+
+Error RedisClient::refuse(const std::shared_ptr<RedisConnection>& from, const RedisReply& error) {
   const RedisErrorMeaning meaning = meaning_of_error(error.text);
   complain("store_refused", meaning.error.detail);
   if (meaning.reconnect) {
-    asked.connection->close(Fault::broken, meaning.error.detail);
-    if (connection_ == asked.connection) connection_lost(meaning.error);
+    from->close(Fault::broken, meaning.error.detail);
+    if (connection_ == from) connection_lost(meaning.error);
   }
   return meaning.error;
 }

@@ -32,7 +32,9 @@ struct RedisSetup {
   const observe::Log& log;
   const Clock& clock;
   [[nodiscard]] std::string key(std::string_view kind, std::string_view name) const {
-    return settings.prefix + std::string(kind) + ":{" + std::string(name) + "}";
+    std::string key;
+    key.reserve(settings.prefix.size() + kind.size() + name.size() + 3);
+    return std::move(key.append(settings.prefix).append(kind).append(":{").append(name).append("}"));
   }
   [[nodiscard]] std::string revocations_stream() const { return settings.prefix + "revocations"; }
   // Channels know no databases: those of databases other than the first carry their number.
@@ -129,17 +131,33 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   struct Answer {
     std::vector<RedisReply> values;
     std::shared_ptr<RedisConnection> from;
+    MonotonicTime asked_at{};
   };
   // A question under way; several may be, to be asked in one go.
   struct Asked {
     Question question;
     std::shared_ptr<RedisConnection> connection;  // nullptr: there is none
     std::shared_ptr<PendingReply> pending;
+    MonotonicTime at{};
   };
   [[nodiscard]] static Task<Result<Answer>> ask(std::shared_ptr<RedisClient> self, Question question);
   [[nodiscard]] Asked begin(Question question);
   // Fault::unavailable: it was not executed, or nothing is known; timed_out and broken: it may have been.
   [[nodiscard]] static Task<Result<Answer>> finish(std::shared_ptr<RedisClient> self, Asked asked);
+  // Sends `GET key`; whoever is told hands the reply to accept(). nullptr: it cannot be sent now. The connection that it goes through.
+  [[nodiscard]] std::shared_ptr<RedisConnection> get(std::string_view key, std::shared_ptr<ReplyHearer> hearer);
+  // Counts the reply as one to the command `name`; error replies become errors. Whether it is an answer is for the caller to say.
+  [[nodiscard]] Result<RedisReply> accept(std::string_view name, const std::shared_ptr<RedisConnection>& from, Result<RedisReply> reply);
+  void count_answer(std::string_view name, const std::shared_ptr<RedisConnection>& from);
+  // Belongs to the client as its own tasks do.
+  void spawn(Task<void> task) { tasks_.spawn(std::move(task)); }
+
+  // A script that was sent at `asked_at` read Redis' clock.
+  void note_clock(std::int64_t now, MonotonicTime asked_at) noexcept { clock_ = {now, asked_at}; }
+  // Redis' clock in Unix milliseconds, from what a script read within kFreshness: never behind it, ahead by at most that script's way
+  // there. nullopt: none did.
+  [[nodiscard]] std::optional<std::int64_t> clock_now() const noexcept;
+
   // The answer was not what was asked for: nothing that comes through that connection can be believed. The error to return.
   [[nodiscard]] Error distrust(const Answer& answer, std::string_view why);
 
@@ -160,7 +178,7 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   static Task<void> wait_for_first_connection(std::shared_ptr<RedisClient> self);
   static Task<Result<RedisReply>> reply_or_reload(std::shared_ptr<RedisClient> self, const Asked& asked);
   [[nodiscard]] std::shared_ptr<PendingReply> send(RedisConnection& connection, const Question& question, bool with_body) const;
-  [[nodiscard]] Error refuse(const Asked& asked, const RedisReply& error);
+  [[nodiscard]] Error refuse(const std::shared_ptr<RedisConnection>& from, const RedisReply& error);
   [[nodiscard]] Error not_connected() const;
   void connection_made(std::shared_ptr<RedisConnection> connection);
   void connection_lost(const Error& why);
@@ -184,7 +202,12 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   std::vector<std::string> foreign_prefixes_;
   std::string complaint_;
   MonotonicTime complained_at_{};
-  bool has_served_ = false;  // connection_ has answered a question
+  struct ClockReading {
+    std::int64_t now = 0;
+    MonotonicTime asked_at{};
+  };
+  std::optional<ClockReading> clock_;  // of connection_'s server
+  bool has_served_ = false;            // connection_ has answered a question
   bool stopped_ = false;
 };
 

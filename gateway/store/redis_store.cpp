@@ -116,6 +116,7 @@ Result<std::optional<Session>> session_in(const Client& client, const Answer& an
   const auto left = number_at(answer, 1);
   const auto now = number_at(answer, 2);
   if (answer.values.size() != 3 || !left || !now) return client->distrust(answer, "an unexpected answer");
+  client->note_clock(*now, answer.asked_at);
   const RedisReply& record = answer.values[0];
   if (record.is_nil() && *left == -2) return std::optional<Session>();
   if (record.string() == nullptr) return client->distrust(answer, "an unexpected answer");
@@ -131,6 +132,51 @@ Task<Result<std::optional<Session>>> find_session_in(Client client, Digest key) 
   if (!answer) co_return reading(answer.error());
   co_return session_in(client, *answer, key);
 }
+
+// A look at a session by a bare GET, which is what costs least. A record says itself whose it is and when it ends, so it can be believed
+// (hazards N08); Redis expires it by its own clock. Nothing says of a nil whom it is about, nor how late it is there: whatever is not
+// simply a session that stands is asked again by the script that says it all.
+class Glance final : public ReplyHearer {
+ public:
+  Glance(Client client, const Digest& key, std::int64_t now, std::shared_ptr<SessionSeeker> seeker)
+      : client_(std::move(client)), key_(key), now_(now), seeker_(std::move(seeker)) {}
+
+  // False: not now.
+  static bool begin(const Client& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
+    const std::optional<std::int64_t> now = client->clock_now();
+    if (!now) return false;
+    const auto glance = std::make_shared<Glance>(client, key, *now, std::move(seeker));
+    glance->from_ = client->get(session_key(*client, handle_of(key)), glance);
+    return glance->from_ != nullptr;
+  }
+
+  void replied(Result<RedisReply> reply) override {
+    const std::shared_ptr<SessionSeeker> seeker = std::move(seeker_);
+    const Result<RedisReply> accepted = client_->accept(scripts::kFindSession.name, from_, std::move(reply));
+    if (!accepted) return seeker->told(reading(accepted.error()));
+    const Answer answer{{}, from_};
+    if (accepted->string() == nullptr && !accepted->is_nil()) return seeker->told(client_->distrust(answer, "an unexpected answer"));
+    client_->count_answer(scripts::kFindSession.name, from_);
+    if (accepted->string() != nullptr) {
+      Result<std::optional<Session>> session = parse_session_record(accepted->text, key_, now_);
+      if (!session) return seeker->told(off(client_, answer, session.error()));
+      if (session->has_value()) return seeker->told(std::move(session));
+    }
+    client_->spawn(find_and_tell(client_, key_, seeker));
+  }
+
+ private:
+  static Task<void> find_and_tell(Client client, Digest key, std::shared_ptr<SessionSeeker> seeker) {
+    Result<std::optional<Session>> found = co_await find_session_in(client, key);
+    seeker->told(std::move(found));
+  }
+
+  Client client_;
+  Digest key_;
+  std::int64_t now_;  // of Redis' clock, when it was asked
+  std::shared_ptr<SessionSeeker> seeker_;
+  std::shared_ptr<RedisConnection> from_;
+};
 
 Task<Result<bool>> touch_session_in(Client client, Digest key, milliseconds idle_timeout) {
   if (!is_life_for_redis(idle_timeout)) co_return make_error(Fault::malformed, "a life of no time");
@@ -368,8 +414,8 @@ Task<Result<RateAnswer>> limit_rate_in(Client client, RateQuestion asked) {
   if (asked.interval.count() <= 0 || asked.fill_time < asked.interval || asked.fill_time > kFillMax) {
     co_return make_error(Fault::malformed, "a bucket of no size");
   }
-  Question question = about(scripts::kLimitRate, client->setup().key("rate", handle_of(asked.bucket)), std::to_string(asked.interval.count()),
-                            std::to_string(asked.fill_time.count()), std::string(word(asked.kind)));
+  Question question = about(scripts::kLimitRate, client->setup().key("rate", handle_of(asked.bucket)),
+                            std::to_string(asked.interval.count()), std::to_string(asked.fill_time.count()), std::string(word(asked.kind)));
   const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
   if (!answer) co_return reading(answer.error());
   const auto allowed = number_at(*answer, 0);
@@ -407,6 +453,9 @@ bool is_loopback(const std::string& host) {
 // Each call is a coroutine that owns its arguments and the client, and does not know *this.
 Task<Result<void>> RedisStore::create_session(NewSession session) { return create_session_in(client_, std::move(session)); }
 Task<Result<std::optional<Session>>> RedisStore::find_session(Digest key) { return find_session_in(client_, key); }
+bool RedisStore::seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
+  return Glance::begin(client_, key, std::move(seeker));
+}
 Task<Result<bool>> RedisStore::touch_session(Digest key, milliseconds idle_timeout) { return touch_session_in(client_, key, idle_timeout); }
 Task<Result<bool>> RedisStore::end_session(Digest key) { return end_session_in(client_, key); }
 Task<Result<std::vector<Session>>> RedisStore::sessions_of(std::string subject) { return sessions_of_in(client_, std::move(subject)); }

@@ -26,6 +26,7 @@ class RedisStore final : public Store {
 
   [[nodiscard]] Task<Result<void>> create_session(NewSession session) override;
   [[nodiscard]] Task<Result<std::optional<Session>>> find_session(Digest key) override;
+  [[nodiscard]] bool seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker) override;
   [[nodiscard]] Task<Result<bool>> touch_session(Digest key, std::chrono::milliseconds idle_timeout) override;
   [[nodiscard]] Task<Result<bool>> end_session(Digest key) override;
   [[nodiscard]] Task<Result<std::vector<Session>>> sessions_of(std::string subject) override;

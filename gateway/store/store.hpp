@@ -36,6 +36,14 @@ class ChangeListener {
   virtual void everything_ended() = 0;
 };
 
+// Who waits for a session in no coroutine.
+class SessionSeeker {
+ public:
+  virtual ~SessionSeeker() = default;
+  // Once, on the worker's thread: what find_session() would have said.
+  virtual void told(Result<std::optional<Session>> found) = 0;
+};
+
 // The store as one worker uses it; belongs to the worker's thread. Every change is atomic, and acknowledged only when it is kept: a
 // Result without error means that it survives the process. Fault::unavailable and timed_out mean "could not ask": nobody may read them as
 // no. A change that ended with timed_out may have happened. Arguments are taken by value: calls outlive their callers' frames safely.
@@ -46,6 +54,9 @@ class Store {
   [[nodiscard]] virtual Task<Result<void>> create_session(NewSession session) = 0;
   // nullopt: there is none, or it is over.
   [[nodiscard]] virtual Task<Result<std::optional<Session>>> find_session(Digest key) = 0;
+  // find_session() for the road of a request: without a coroutine, where the store has such a way now. False: nothing is asked, nobody
+  // told.
+  [[nodiscard]] virtual bool seek_session(const Digest& /*key*/, std::shared_ptr<SessionSeeker> /*seeker*/) { return false; }
   // Moves the idle end to now + idle_timeout, never beyond the absolute end. False: it is gone.
   [[nodiscard]] virtual Task<Result<bool>> touch_session(Digest key, std::chrono::milliseconds idle_timeout) = 0;
   // False: there was none.

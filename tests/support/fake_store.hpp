@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/co_spawn.hpp>
 
 #include "base/clock.hpp"
 #include "store/store.hpp"
@@ -102,6 +103,13 @@ class FakeStore final : public store::Store {
     std::optional<store::Session> found;
     if (const auto at = live_session(key); at != sessions_.end()) found = as_answer(at->first, at->second);
     return answer_with<std::optional<store::Session>>("find_session", std::move(found));
+  }
+  // Without it whoever seeks has to find.
+  void take_seekers(bool takes) { takes_seekers_ = takes; }
+  bool seek_session(const store::Digest& key, std::shared_ptr<store::SessionSeeker> seeker) override {
+    if (!takes_seekers_) return false;
+    boost::asio::co_spawn(released_.get_executor(), tell(find_session(key), std::move(seeker)), [](const std::exception_ptr&) {});
+    return true;
   }
   Task<Result<bool>> touch_session(store::Digest key, std::chrono::milliseconds idle_timeout) override {
     const auto at = live_session(key);
@@ -264,6 +272,11 @@ class FakeStore final : public store::Store {
   }
   Task<Result<void>> answer_with(std::string_view command, Result<void> answer) { return deliver(this, command, std::move(answer)); }
 
+  static Task<void> tell(Task<Result<std::optional<store::Session>>> asked, std::shared_ptr<store::SessionSeeker> seeker) {
+    auto found = co_await std::move(asked);
+    seeker->told(std::move(found));
+  }
+
   template <class T>
   static Task<Result<T>> deliver(FakeStore* self, std::string_view command, Result<T> answer) {
     ++self->calls_[command];
@@ -286,6 +299,7 @@ class FakeStore final : public store::Store {
   std::optional<Fault> fault_;
   bool hangs_ = false;
   bool hears_ = true;
+  bool takes_seekers_ = true;
   std::size_t waiting_ = 0;
   std::function<void(std::string_view)> on_decided_;
   std::vector<store::ChangeListener*> listeners_;

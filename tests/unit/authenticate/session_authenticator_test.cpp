@@ -212,6 +212,36 @@ TEST_F(SessionAuthenticatorTest, BypassesItsMemoryWhileChangesAreNotHeard) {
   EXPECT_EQ(judge(cookie), "unknown_session");
 }
 
+// A store that has no way without a coroutine, or not now.
+
+TEST_F(SessionAuthenticatorTest, FindsWhereNothingTakesASeeker) {
+  store_.take_seekers(false);
+  const std::string cookie = create();
+  EXPECT_EQ(judge(cookie), "alice");
+  EXPECT_EQ(recall(cookie), "alice");
+  EXPECT_EQ(judge(keys_->make_session_id().text), "unknown_session");
+  const std::string bob = create("bob");
+  store_.fail_with(Fault::timed_out);
+  EXPECT_EQ(judge(bob), "unavailable");
+}
+
+TEST_F(SessionAuthenticatorTest, N09_OneThatGoesAwayDoesNotCancelWhatIsFoundForTheOthers) {
+  store_.take_seekers(false);
+  const std::string cookie = create();
+  store_.hang();
+  auto leaves = begin(sessions_.ask_own(cookie, settings_));
+  auto stays = begin(sessions_.ask_own(cookie, settings_));
+  leaves->give_up.emit(boost::asio::cancellation_type::terminal);
+  settle();
+  ASSERT_TRUE(leaves->result) << "it is let go at once";
+  EXPECT_FALSE(stays->result);
+  store_.release();
+  settle();
+  ASSERT_TRUE(stays->result);
+  EXPECT_EQ(word_of(*stays->result), "alice");
+  EXPECT_EQ(fetches(), 1U);
+}
+
 // One question for many.
 
 TEST_F(SessionAuthenticatorTest, AsksOnceForManyRequestsWithOneColdSession) {

@@ -1,6 +1,8 @@
 // The Redis store against servers that misbehave (hazards N06-N08): whatever they say, it is never "no such session", nor somebody's.
 #include "store/redis_client.hpp"
 
+#include <functional>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -231,6 +233,110 @@ TEST(RedisClient, N18_HearsNothingWithoutTracking) {
   ASSERT_TRUE(process.find("a"));
   EXPECT_FALSE(eventually([&] { return process.hears(); }, 500ms));
   EXPECT_EQ(process.worker().listener_.everything(), 0U);
+  process.end();
+}
+
+// Looking for a session without a coroutine: once a script has read the clock, by a bare GET.
+
+// Scripts are answered as a healthy Redis with everybody's session would; GET as the test says.
+FakeRedis::Answer answering_get(std::function<std::string(const Words& words)> reply, std::string_view id = "a") {
+  return [reply = std::move(reply), key = key_of(id)](const Words& words, int) -> std::optional<FakeRedis::Reply> {
+    if (words[0] == "GET") return FakeRedis::Reply{reply(words)};
+    if (!FakeRedis::is_script(words)) return std::nullopt;
+    return FakeRedis::Reply{session_reply(FakeRedis::key_of(words), key, "alice, by script")};
+  };
+}
+
+TEST(RedisClient, SeeksNothingBeforeItKnowsTheClock) {
+  FakeRedis server(answering_get([](const Words&) { return bulk(session_text(key_of("a"), "alice")); }));
+  RedisProcess process(server.port());
+  ASSERT_TRUE(eventually([&] { return process.hears(); }));
+  EXPECT_EQ(process.seek("a").error().fault, Fault::unsupported);
+  ASSERT_TRUE(process.find("a"));
+  const auto found = process.seek("a");
+  ASSERT_TRUE(found) << found.error().detail;
+  ASSERT_TRUE(found->has_value());
+  EXPECT_EQ((*found)->subject, "alice");
+  EXPECT_LE((*found)->idle_left, 100s) << "by the clock that the script read";
+  EXPECT_GT((*found)->idle_left, 90s);
+  process.end();
+}
+
+TEST(RedisClient, N08_ANilSaysNothingOfWhomItIsAbout) {
+  FakeRedis server(answering_get([](const Words&) { return std::string("$-1\r\n"); }));
+  RedisProcess process(server.port());
+  ASSERT_TRUE(process.find("a"));
+  const auto found = process.seek("a");
+  ASSERT_TRUE(found && found->has_value()) << "the script decides";
+  EXPECT_EQ((*found)->subject, "alice, by script");
+  process.end();
+}
+
+TEST(RedisClient, G07_ARecordThatMayBeOverIsAskedAboutAgain) {
+  FakeRedis server(answering_get([](const Words&) {
+    std::string text = session_text(key_of("a"), "alice");
+    text.replace(text.find(R"("idle":1700000100000)"), 20, R"("idle":1700000000000)");
+    return bulk(text);
+  }));
+  RedisProcess process(server.port());
+  ASSERT_TRUE(process.find("a"));
+  const auto found = process.seek("a");
+  ASSERT_TRUE(found && found->has_value()) << "the script decides";
+  EXPECT_EQ((*found)->subject, "alice, by script");
+  process.end();
+}
+
+TEST(RedisClient, N08_N07_WhatIsNoAnswerToGetDropsTheConnection) {
+  struct Row {
+    const char* what;
+    std::string reply;
+  };
+  const std::vector<Row> rows{
+      {"another key's record", bulk(session_text(key_of("victim"), "victim"))},
+      {"a status", "+OK\r\n"},
+      {"a number", ":1\r\n"},
+      {"an answer to a script", session_reply("sallyport:session:{" + handle_of(key_of("a")) + "}", key_of("a"), "alice")},
+      {"the empty array", "*0\r\n"},
+      {"garbage", "hello\r\n"},
+  };
+  for (const Row& row : rows) {
+    FakeRedis server(answering_get([&](const Words&) { return row.reply; }));
+    RedisProcess process(server.port());
+    ASSERT_TRUE(eventually([&] { return process.hears(); })) << row.what;
+    ASSERT_TRUE(process.find("a")) << row.what;
+    const int connections = server.connections();
+    const auto found = process.seek("a");
+    ASSERT_FALSE(found) << row.what;
+    EXPECT_EQ(found.error().fault, Fault::unavailable) << row.what << ": " << found.error().detail;
+    EXPECT_TRUE(eventually([&] { return server.connections() > connections; })) << row.what << ": it connects anew";
+    process.end();
+  }
+}
+
+TEST(RedisClient, N06_N07_WhatIsOffAboutOneRecordOrGetIsUnavailable) {
+  const std::vector<std::string> replies{
+      "-LOADING Redis is loading\r\n",    "-WRONGTYPE Operation\r\n", "-NOPERM no\r\n", "-MOVED 1 127.0.0.1:1\r\n", bulk(""), bulk("alice"),
+      bulk(session_text(key_of("a"), ""))};
+  for (const std::string& reply : replies) {
+    FakeRedis server(answering_get([&](const Words&) { return reply; }));
+    RedisProcess process(server.port());
+    ASSERT_TRUE(process.find("a")) << reply;
+    const auto found = process.seek("a");
+    ASSERT_FALSE(found) << reply;
+    EXPECT_EQ(found.error().fault, Fault::unavailable) << reply;
+    process.end();
+  }
+}
+
+TEST(RedisClient, N03_WhoSeeksInVainIsToldWithinTheCommandTimeout) {
+  FakeRedis server(answering_get([](const Words&) { return std::string(); }));
+  RedisProcess process(server.port(), 100ms);
+  ASSERT_TRUE(process.find("a"));
+  const auto began = std::chrono::steady_clock::now();
+  const auto found = process.seek("a");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().fault, Fault::timed_out);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 100ms);
   process.end();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -76,6 +77,16 @@ class RedisProcess {
   Result<std::optional<Session>> find(std::string_view id) {
     return worker().call([key = key_of(id)](Store& store) { return store.find_session(key); });
   }
+  // What a seeker is told. Fault::unsupported: there is no way without a coroutine now.
+  Result<std::optional<Session>> seek(std::string_view id) {
+    const auto seeker = std::make_shared<Seeker>();
+    auto answer = seeker->answer.get_future();
+    const Digest key = key_of(id);
+    const Result<void> began = worker().call([key, seeker](Store& store) { return begin_seeking(store, key, seeker); });
+    if (!began) return began.error();
+    if (answer.wait_for(std::chrono::seconds(20)) != std::future_status::ready) return make_error(Fault::internal, "nobody was told");
+    return answer.get();
+  }
   Result<void> create(std::string_view id, std::string_view subject, std::chrono::milliseconds idle = std::chrono::hours(1)) {
     NewSession session{key_of(id), std::string(subject), *Json::parse(R"({"roles":["admin"]})"), idle, std::chrono::hours(24)};
     return worker().call([session](Store& store) { return store.create_session(session); });
@@ -93,6 +104,15 @@ class RedisProcess {
   }
 
  private:
+  struct Seeker final : SessionSeeker {
+    std::promise<Result<std::optional<Session>>> answer;
+    void told(Result<std::optional<Session>> found) override { answer.set_value(std::move(found)); }
+  };
+  static Task<Result<void>> begin_seeking(Store& store, Digest key, std::shared_ptr<SessionSeeker> seeker) {
+    if (!store.seek_session(key, std::move(seeker))) co_return make_error(Fault::unsupported, "not now");
+    co_return Result<void>();
+  }
+
   test::TemporaryFolder folder_;
   SystemClock clock_;
   ContextThread control_;

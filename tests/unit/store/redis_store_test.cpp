@@ -87,6 +87,36 @@ TEST_F(RedisStoreTest, ACopyOfTheStoreOpensNothing) {
   EXPECT_THAT(server_->say({"GET", session_name("a secret id")}), ::testing::Not(::testing::HasSubstr("a secret id")));
 }
 
+TEST_F(RedisStoreTest, SeekingAndFindingSayTheSame) {
+  ASSERT_TRUE(process_->create("a", "alice"));
+  const auto found = process_->find("a");
+  ASSERT_TRUE(found && found->has_value());
+  const auto sought = process_->seek("a");
+  ASSERT_TRUE(sought) << sought.error().detail;
+  ASSERT_TRUE(sought->has_value());
+  EXPECT_EQ((*sought)->key, (*found)->key);
+  EXPECT_EQ((*sought)->subject, (*found)->subject);
+  EXPECT_EQ((*sought)->claims, (*found)->claims);
+  EXPECT_EQ((*sought)->created_at, (*found)->created_at);
+  EXPECT_LE((*sought)->idle_left, (*found)->idle_left) << "never more than the store's own clock leaves";
+  EXPECT_GT((*sought)->idle_left, (*found)->idle_left - 1min);
+  ASSERT_TRUE(*process_->worker().call([](Store& store) { return store.end_session(key_of("a")); }));
+  ASSERT_TRUE(process_->find("b"));  // the clock is known, however long that took
+  const auto gone = process_->seek("a");
+  ASSERT_TRUE(gone) << gone.error().detail;
+  EXPECT_FALSE(gone->has_value());
+}
+
+TEST_F(RedisStoreTest, AListenerHearsOfSessionsThatWereSought) {
+  ASSERT_TRUE(process_->create("a", "alice"));
+  ASSERT_TRUE(process_->find("nobody's"));
+  const auto sought = process_->seek("a");
+  ASSERT_TRUE(sought && sought->has_value());
+  process_->worker().listener_.forget();
+  server_->say({"DEL", session_name("a")});
+  EXPECT_TRUE(eventually([&] { return process_->worker().listener_.heard_of(key_of("a")); }));
+}
+
 TEST_F(RedisStoreTest, TheIndexForgetsWhatEnded) {
   const std::string index = "sallyport:subject:{" + handle_of(sha256("alice")) + "}";
   ASSERT_TRUE(process_->create("a", "alice"));
