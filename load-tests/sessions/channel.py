@@ -67,7 +67,9 @@ class Run:
 
     def cut_channel(self, cookie: str) -> None:
         connections = self.warm(cookie)
-        killed = self.lab.redis.kill_clients(lambda client: client.get("sub", "0") != "0" or client.get("cmd") in ("subscribe", "xread"))
+        killed, patience = 0, time.monotonic() + 2
+        while not killed and time.monotonic() < patience:  # the one that was killed before is just being replaced
+            killed = self.lab.redis.kill_clients(lambda client: client.get("sub", "0") != "0" or client.get("cmd") in ("subscribe", "xread"))
         if not killed:
             self.fail("no connection of the channel was found")
         for key in self.lab.redis.keys(f"*{session_handle(cookie)}*"):
