@@ -174,10 +174,12 @@ TEST(Uploading, O07_ReadsNoMoreFromTheClientThanTheUpstreamTakes) {
 }
 
 TEST(Uploading, K29_ForwardsAnEarlyAnswerAndNeverUsesTheConnectionAgain) {
+  std::promise<void> body_asked_for;  // not before: an answer to the bare head leaves the whole body unread
   std::promise<void> answered;
   std::string rest;
   ScriptedUpstream server({[&](Peer& peer) {
                              peer.read_head();
+                             body_asked_for.get_future().wait();
                              peer.write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig");
                              answered.set_value();
                              rest = peer.read_to_end();  // it keeps the connection open
@@ -187,7 +189,10 @@ TEST(Uploading, K29_ForwardsAnEarlyAnswerAndNeverUsesTheConnectionAgain) {
     Worker worker(server);
     FakeExchange exchange = post();
     exchange.sized_body(15);
-    exchange.body.push_back({"first", false, [&] { answered.get_future().wait(); }});
+    exchange.body.push_back({"first", false, [&] {
+                               body_asked_for.set_value();
+                               answered.get_future().wait();
+                             }});
     exchange.body.push_back({"second", false});
     exchange.body.push_back({"last", false});
     EXPECT_EQ(worker.forward(exchange).status, ForwardStatus::answered);
