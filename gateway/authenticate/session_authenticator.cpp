@@ -59,6 +59,12 @@ struct Flight {
 };
 using FlightPtr = std::shared_ptr<Flight>;
 
+// A cookie and whose key it is: of a cold session recall() opens the cookie, and ask() does again at once.
+struct Opened {
+  std::string cookie;
+  store::Digest key{};
+};
+
 }  // namespace
 
 struct SessionAuthenticator::Impl {
@@ -112,12 +118,7 @@ struct SessionAuthenticator::Impl {
   Surroundings around;
   store::Store* store = nullptr;
   TagKeysPtr keys;
-  // By these keys: of a cold session recall() opens the cookie, and ask() does again at once.
-  struct Opened {
-    std::string cookie;
-    store::Digest key{};
-  };
-  std::optional<Opened> last_opened;
+  std::optional<Opened> last_opened;  // by these keys
   SessionCache cache;
   Hearing hearing;
   std::multimap<FlightKey, FlightPtr> flights;
