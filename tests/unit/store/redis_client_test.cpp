@@ -333,10 +333,12 @@ TEST(RedisClient, N03_WhoSeeksInVainIsToldWithinTheCommandTimeout) {
   constexpr auto kTimeout = 1s;  // a busy machine must not take the connection for one that hangs before it is asked
   RedisProcess process(server.port(), kTimeout);
   ASSERT_TRUE(process.find("a"));
+  // Tracking is on: what is said of it is no answer to the GET, to which this server says nothing.
+  ASSERT_TRUE(eventually([&] { return process.hears(); }));
   const auto began = std::chrono::steady_clock::now();
   const auto found = process.seek("a");
   ASSERT_FALSE(found);
-  EXPECT_EQ(found.error().fault, Fault::timed_out);
+  EXPECT_EQ(found.error().fault, Fault::timed_out) << found.error().detail;
   EXPECT_GE(std::chrono::steady_clock::now() - began, kTimeout);
   process.end();
 }
