@@ -19,6 +19,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGETS = ROOT / "load-tests/budgets.yaml"
 SKIPPED = 77
+# Where the heap lies moves a stage by up to some forty: libc's memchr and memcmp take other ways for other alignments.
+NOISE = 64
 HEAD = """# Instructions that each stage of a request's road may take above its floor (load-tests/micro), in the release preset with GCC 12.
 # `load-tests/budgets.py` counts and compares; what takes more than the tolerance fails. A change that is worth its cost, and one that
 # makes a stage cheaper, writes this file anew with `--update`, in the same commit.
@@ -91,10 +93,11 @@ def main() -> int:
                 failed = True
                 continue
             growth = above[stage] / budgets[stage] - 1
+            grew = growth > tolerance and above[stage] - budgets[stage] > NOISE
             print(f"{stage:30} {counted[f'{stage}/floor'][0]:9.0f} {budgets[stage]:9} {above[stage]:9} {growth:+8.1%}"
-                  + ("  more than allowed; where it is spent:" if growth > tolerance else
+                  + ("  more than allowed; where it is spent:" if grew else
                      "  cheaper: --update keeps it so" if growth < -tolerance else ""))
-            if growth > tolerance:
+            if grew:
                 failed = True
                 print("\n".join(busiest_functions(*counted[f"{stage}/stage"][1:])))
         print("a stage costs more than its budget" if failed else f"every stage is within {tolerance:.0%} of its budget")

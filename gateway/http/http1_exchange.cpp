@@ -219,6 +219,14 @@ bool Http1Exchange::send_now(std::string_view& bytes) {
   return !aborted_;
 }
 
+// The last bytes of an answer after which the connection goes on: nothing more is said until the client speaks.
+bool Http1Exchange::send_soon(std::string_view& bytes) {
+  if (aborted_) return false;
+  const transport::IoResult written = stream_.write_soon(bytes.substr(0, kWritePieceBytes));
+  if (written.ok()) bytes.remove_prefix(written.bytes);
+  return send_now(bytes);
+}
+
 Task<bool> Http1Exchange::send_rest(std::string_view bytes) {
   while (!aborted_) {
     stream_.expire_after(timeouts_.write);
@@ -292,7 +300,7 @@ Task<bool> Http1Exchange::finish() {
   if (output_kind_ == Output::chunked) output_.append("0\r\n\r\n");
   // Nearly every answer goes out at once, and so without another coroutine.
   std::string_view rest = output_.view();
-  bool sent = send_now(rest);
+  bool sent = closing_ ? send_now(rest) : send_soon(rest);
   if (!sent) sent = co_await send_rest(rest);
   output_.clear();
   finished_ = sent;

@@ -87,6 +87,7 @@ class Http1Exchange final : public Exchange {
   void write_framing(AnswerBody body, bool body_forbidden);
   // What can be sent without a wait. True: all of it. False: `bytes` is the rest, or the exchange is aborted; send_rest() knows.
   [[nodiscard]] bool send_now(std::string_view& bytes);
+  [[nodiscard]] bool send_soon(std::string_view& bytes);
   [[nodiscard]] Task<bool> send_rest(std::string_view bytes);
   [[nodiscard]] Task<bool> send(std::string_view bytes);
   [[nodiscard]] Task<bool> send_output();

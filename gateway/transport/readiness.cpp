@@ -76,8 +76,9 @@ void Poller::dispatch() {
   }
   at_hand_ = std::span(ready).first(static_cast<std::size_t>(count));
   std::exception_ptr thrown;
+  outbox_.begin_round();
   for (Readiness*& readiness : at_hand_) {
-    for (const auto role : {Readiness::Role::reader, Readiness::Role::writer}) {
+    for (const auto role : {Readiness::Role::sender, Readiness::Role::reader, Readiness::Role::writer}) {
       if (readiness == nullptr) break;  // ended by someone who was woken before
       Waiter waiter = readiness->take_ready(role);
       if (!waiter) continue;
@@ -87,7 +88,9 @@ void Poller::dispatch() {
         thrown = std::current_exception();  // the others' events must not be lost: they come once
       }
     }
+    outbox_.end_turn();
   }
+  outbox_.end_round();
   at_hand_ = {};
   if (thrown) {
     if (waiting_ > 0) arm();
@@ -160,7 +163,8 @@ void Readiness::post(Waiter waiter) noexcept {
 }
 
 void Readiness::wake_all() noexcept {
-  for (Place& place : places_) {
+  for (const Role role : {Role::reader, Role::writer}) {
+    Place& place = places_[static_cast<std::size_t>(role)];
     if (place.waiter) post(take(place));
   }
   poller_.rest();
@@ -172,6 +176,8 @@ void Readiness::close() noexcept {
   if (!closed_ && !poller_.is_down_) ::epoll_ctl(poller_.epoll_.native_handle(), EPOLL_CTL_DEL, socket_, nullptr);
   closed_ = true;
   poller_.forget(*this);
+  Place& sender = places_[static_cast<std::size_t>(Role::sender)];
+  if (sender.waiter) Waiter ended = take(sender);  // nothing can be sent any more
 }
 
 }  // namespace sallyport::transport

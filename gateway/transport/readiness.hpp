@@ -14,6 +14,7 @@
 
 #include "base/task.hpp"
 #include "base/waiter.hpp"
+#include "transport/outbox.hpp"
 
 struct epoll_event;
 
@@ -39,7 +40,8 @@ class Poller final : public boost::asio::execution_context::service {
   void forget(Readiness& readiness) noexcept;
 
   boost::asio::posix::basic_stream_descriptor<Executor> epoll_;
-  Readiness* first_ = nullptr;     // every Readiness that exists
+  Readiness* first_ = nullptr;  // every Readiness that exists
+  Outbox outbox_;
   std::span<Readiness*> at_hand_;  // what dispatch() goes through: whoever ends meanwhile is blanked in it
   std::size_t waiting_ = 0;        // waiters of all
   bool armed_ = false;
@@ -50,7 +52,7 @@ class Poller final : public boost::asio::execution_context::service {
 // may_read()/may_write() true means "try"; a would-block is noted, and then wait() sleeps until the kernel reports a change.
 class Readiness {
  public:
-  enum class Role : std::uint8_t { reader, writer };            // who waits: one each at most
+  enum class Role : std::uint8_t { reader, writer, sender };    // who waits: one each at most
   enum class Direction : std::uint8_t { read, write, either };  // for what
 
   Readiness(boost::asio::io_context& context, int socket);  // throws boost::system::system_error when epoll refuses the socket
@@ -90,7 +92,16 @@ class Readiness {
   };
   [[nodiscard]] Wait wait(Role role, Direction direction) noexcept { return Wait{this, role, direction}; }
 
-  // Whoever waits goes on, by way of the io_context: safe to call from anywhere on its thread.
+  // For the socket's own stream, after a would-block: runs the callback when the socket can be written. wake_all() leaves it, close() drops
+  // it, and while one waits another is not taken.
+  template <class Callback>
+  void when_writable(Callback callback) {
+    Place& place = places_[static_cast<std::size_t>(Role::sender)];
+    if (!place.waiter) start_wait(Waiter(std::move(callback)), Role::sender, Direction::write);
+  }
+  [[nodiscard]] Outbox& outbox() noexcept { return poller_.outbox_; }
+
+  // Who reads or writes goes on, by way of the io_context: safe to call from anywhere on its thread.
   void wake_all() noexcept;
   // The socket is about to be closed: no event comes any more.
   void close() noexcept;
@@ -110,7 +121,7 @@ class Readiness {
   Poller& poller_;
   boost::asio::io_context& context_;
   const int socket_;
-  std::array<Place, 2> places_;
+  std::array<Place, 3> places_;  // by Role
   Readiness* previous_ = nullptr;
   Readiness* next_ = nullptr;
   bool readable_ = true;  // may be; the first attempt tells

@@ -156,6 +156,65 @@ IoResult Stream::receive(std::span<char> into) noexcept {
 }
 
 IoResult Stream::send(std::span<const char> bytes) noexcept {
+  if (may_defer_ && unsent_.empty() && readiness_.outbox().takes(bytes.size())) {
+    readiness_.outbox().put(*this, bytes);
+    is_deferred_ = true;
+    return {IoStatus::ok, bytes.size()};
+  }
+  const IoStatus before = send_what_was_taken();
+  return before == IoStatus::ok ? send_now(bytes) : IoResult{before};
+}
+
+IoStatus Stream::send_what_was_taken() noexcept {
+  if (std::exchange(is_deferred_, false)) readiness_.outbox().send_of(*this);
+  if (is_open() && !unsent_.empty()) send_unsent();
+  if (!is_open()) return IoStatus::failed;
+  return unsent_.empty() ? IoStatus::ok : IoStatus::would_block;
+}
+
+void Stream::send_deferred(std::span<const char> bytes) noexcept {
+  is_deferred_ = false;
+  if (!is_open()) return;
+  std::size_t done = 0;
+  while (unsent_.empty() && done < bytes.size()) {
+    const IoResult sent = send_now(bytes.subspan(done));
+    if (sent.status == IoStatus::failed) return abort();
+    if (!sent.ok()) break;
+    done += sent.bytes;
+  }
+  if (done < bytes.size()) keep_unsent(bytes.subspan(done));
+}
+
+void Stream::keep_unsent(std::span<const char> bytes) noexcept {
+  try {
+    unsent_.append(bytes.data(), bytes.size());
+    wait_to_send();
+  } catch (...) {
+    abort();  // no memory: better no answer than a part of one
+  }
+}
+
+void Stream::wait_to_send() {
+  readiness_.when_writable([this] {
+    if (!unsent_.empty()) send_unsent();
+  });
+}
+
+void Stream::send_unsent() noexcept {
+  std::size_t done = 0;
+  while (done < unsent_.size()) {
+    const IoResult sent = send_now(std::span(unsent_).subspan(done));
+    if (sent.status == IoStatus::failed) return abort();
+    if (!sent.ok()) break;
+    done += sent.bytes;
+  }
+  unsent_.erase(0, done);
+  if (!unsent_.empty()) return wait_to_send();
+  unsent_ = {};
+  if (write_shut_) end_direction();
+}
+
+IoResult Stream::send_now(std::span<const char> bytes) noexcept {
   for (;;) {
     const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0) return {IoStatus::ok, static_cast<std::size_t>(sent)};
@@ -342,6 +401,13 @@ IoResult Stream::try_write(std::span<const char> bytes) {
   return write_now(bytes, ignored);
 }
 
+IoResult Stream::write_soon(std::span<const char> bytes) {
+  may_defer_ = true;
+  const IoResult written = try_write(bytes);
+  may_defer_ = false;
+  return written;
+}
+
 Task<IoStatus> Stream::wait_for_either() {
   if (is_open() && !timed_out_) {
     Readiness::Wait wait = readiness_.wait(Role::writer, Direction::either);
@@ -380,6 +446,10 @@ bool Stream::has_buffered_input() const noexcept { return ssl_ != nullptr && SSL
 void Stream::shutdown_write() noexcept {
   if (!is_open() || write_shut_) return;
   write_shut_ = true;
+  if (send_what_was_taken() == IoStatus::ok) end_direction();
+}
+
+void Stream::end_direction() noexcept {
   if (ssl_ != nullptr && !tls_failed_ && handshake_done_) {
     ERR_clear_error();
     if (SSL_shutdown(ssl_) < 0) ERR_clear_error();  // no room for the close_notify: the peer will see the FIN alone
@@ -393,6 +463,7 @@ void Stream::reset_on_close(bool on) noexcept {
 }
 
 void Stream::abort() noexcept {
+  if (std::exchange(is_deferred_, false)) readiness_.outbox().send_of(*this);
   if (socket_ < 0) return;
   deadline_.disarm();
   readiness_.close();

@@ -75,6 +75,11 @@ class Stream {
   [[nodiscard]] IoResult try_read(std::span<char> into);
   [[nodiscard]] IoResult try_write(std::span<const char> bytes);
 
+  // For small bytes after which nothing is written until the peer has said something: a request's head, a whole answer. They go out with
+  // what others say in this turn of the loop (Outbox), or at once outside of one. ok means taken, as it does of the kernel: when they
+  // cannot go out any more the stream is aborted. Else as try_write.
+  [[nodiscard]] IoResult write_soon(std::span<const char> bytes);
+
   // Before TLS: what waits in the socket, as a copy that leaves it there, once it is more than `seen` bytes. `bytes` counts from the first.
   [[nodiscard]] Task<IoResult> peek_more(std::span<char> into, std::size_t seen);
 
@@ -128,6 +133,15 @@ class Stream {
   [[nodiscard]] int native_handle() const noexcept { return socket_; }
 
  private:
+  friend class Outbox;
+  void send_deferred(std::span<const char> bytes) noexcept;  // the outbox gives back what it took
+  // What was written before goes first; would_block or failed when it could not.
+  [[nodiscard]] IoStatus send_what_was_taken() noexcept;
+  void keep_unsent(std::span<const char> bytes) noexcept;
+  void wait_to_send();
+  void send_unsent() noexcept;
+  void end_direction() noexcept;
+
   // What OpenSSL reads from and writes to: our socket through receive() and send().
   struct SocketBio;
   friend struct SocketBio;
@@ -135,6 +149,7 @@ class Stream {
   // errno-like ends of the system calls; would_block is noted in readiness_.
   [[nodiscard]] IoResult receive(std::span<char> into) noexcept;
   [[nodiscard]] IoResult send(std::span<const char> bytes) noexcept;
+  [[nodiscard]] IoResult send_now(std::span<const char> bytes) noexcept;
 
   [[nodiscard]] Result<void> start_tls(ssl_ctx_st* context);
   [[nodiscard]] Task<Result<void>> handshake();
@@ -152,13 +167,16 @@ class Stream {
   Deadline deadline_;
   ssl_st* ssl_ = nullptr;
   Readiness::Direction read_blocked_on_ = Readiness::Direction::read;  // of the last try_read() that would block
-  unsigned handshake_messages_ = 0;  // since the last application data
+  std::string unsent_;                                                 // taken, and more than the kernel had room for; nearly always empty
+  unsigned handshake_messages_ = 0;                                    // since the last application data
   unsigned reads_in_turn_ = 0;
   bool handshake_done_ = false;
   bool timed_out_ = false;
   bool at_end_ = false;      // the socket has given its FIN
   bool tls_failed_ = false;  // no close_notify after a fatal TLS error (SSL_shutdown forbids it)
   bool write_shut_ = false;
+  bool may_defer_ = false;    // within write_soon()
+  bool is_deferred_ = false;  // the outbox has something of ours
 };
 
 }  // namespace sallyport::transport

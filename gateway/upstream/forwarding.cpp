@@ -157,7 +157,7 @@ Progress Forwarding::send_first_write() {
   began_ = std::chrono::steady_clock::now();
   pending_ = first_write_;
   sent_bytes_ = 0;
-  const IoResult written = stream_->try_write(pending_);
+  const IoResult written = body_ == BodyState::more ? stream_->try_write(pending_) : stream_->write_soon(pending_);
   if (written.ok()) {
     pending_.remove_prefix(written.bytes);
     sent_bytes_ += written.bytes;

@@ -77,6 +77,29 @@ Task<void> echo(Stream& stream) {
   stream.shutdown_write();
 }
 
+// A record that waits for the round's end is made before the next one: the peer would refuse them in another order.
+TEST_F(TlsStreamTest, WhatIsWrittenSoonKeepsItsPlaceAmongTheRecords) {
+  std::string got;
+  serve(
+      [&](TlsPeer& tls) {
+        if (!tls.handshake()) return;
+        tls.write("go");
+        for (std::string piece = tls.read(); !piece.empty(); piece = tls.read()) got += piece;
+      },
+      [](Stream& stream) -> Task<void> {
+        std::array<char, 2> go{};
+        const IoResult read = co_await stream.read_some(go);
+        EXPECT_TRUE(read.ok());
+        EXPECT_TRUE(stream.write_soon(std::string_view("one ")).ok());
+        EXPECT_TRUE(stream.write_soon(std::string_view("two ")).ok());
+        const IoResult written = co_await stream.write_all(std::string_view("three "));
+        EXPECT_TRUE(written.ok());
+        EXPECT_TRUE(stream.write_soon(std::string_view("four")).ok());
+        stream.shutdown_write();
+      });
+  EXPECT_EQ(got, "one two three four");
+}
+
 struct VersionRow {
   const char* name;
   int version;
