@@ -1,12 +1,9 @@
 #include "authenticate/session_authenticator.hpp"
 
 #include <algorithm>
-#include <map>
-#include <set>
 #include <utility>
 
-#include "authenticate/session_cache.hpp"
-#include "base/event.hpp"
+#include "authenticate/session_authenticator_impl.hpp"
 
 namespace sallyport::authenticate {
 namespace {
@@ -17,147 +14,8 @@ using identity::IdentityPtr;
 using identity::RefusalReason;
 using identity::Refused;
 using identity::Unavailable;
-using std::chrono::milliseconds;
-
-// When the store was asked. What it says is left counts from there, so that no end is ever later than the store's.
-struct Moment {
-  WallTime wall;
-  MonotonicTime monotonic;
-};
-
-milliseconds bounded(milliseconds left) noexcept { return std::min<milliseconds>(left, kSessionLifeMax); }
-
-store::Digest key_of_foreign(std::string_view id) { return sha256(id); }
-
-// What still_stands() needs of a foreign session and nobody else may see: the id opens the session to the application's own eyes. It rides
-// in the deleter of the identity, where only std::get_deleter finds it.
-struct ForeignOrigin {
-  std::string id;
-  SessionSettingsPtr settings;
-  void operator()(const identity::VerifiedIdentity* identity) const noexcept { delete identity; }
-};
-
-// A session of ours or of another application, by its cookie; opened.
-struct Subject {
-  SessionKind kind = SessionKind::own;
-  store::Digest key{};
-  std::string foreign_id;
-};
-
-// One question to the store, for everybody who asks the same while it is under way.
-struct Flight {
-  Flight(Executor executor, Subject whose, std::string text, SessionSettingsPtr by)
-      : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(executor) {}
-
-  const Subject subject;
-  const std::string cookie;
-  const SessionSettingsPtr settings;
-  bool heard = false;    // changes were heard when it was asked
-  bool changed = false;  // the session, or everything, since it was asked
-  std::optional<AuthOutcome> outcome;
-  Event landed;  // when the outcome is there
-};
-using FlightPtr = std::shared_ptr<Flight>;
-
-// A cookie and whose key it is: of a cold session recall() opens the cookie, and ask() does again at once.
-struct Opened {
-  std::string cookie;
-  store::Digest key{};
-};
 
 }  // namespace
-
-struct SessionAuthenticator::Impl {
-  Impl(const Surroundings& lent, std::size_t entries_max) : around(lent), cache(entries_max, bytes_max(entries_max)) {}
-  static constexpr std::size_t bytes_max(std::size_t entries) { return std::max(entries, kEntriesUsual) * (kBytesMax / kEntriesUsual); }
-
-  using ImplPtr = std::shared_ptr<Impl>;
-  using FlightKey = std::pair<SessionKind, store::Digest>;
-  class Landing;
-  class Seeker;
-
-  bool hears(MonotonicTime now) noexcept;
-  [[nodiscard]] Moment now() const { return {around.clock.wall_now(), around.clock.monotonic_now()}; }
-  [[nodiscard]] bool is_revoked(const IdentityFacts& facts) const;
-  // The revocations' word on a remembered session; nullopt: it is good.
-  std::optional<Refused> check_revocations(CachedSession& session) const;
-  [[nodiscard]] static bool fits(const CachedSession& session, const SessionSettings& settings) noexcept;
-
-  static std::optional<AuthOutcome> recall(const ImplPtr& self, SessionKind kind, std::string_view cookie, const SessionSettings& settings);
-  // nullopt: it is not there, or not to be used without asking.
-  static std::optional<AuthOutcome> use(const ImplPtr& self, CachedSession* session, const SessionSettings& settings);
-  std::optional<AuthOutcome> use_in_outage(CachedSession* session, const SessionSettings& settings);
-  [[nodiscard]] std::variant<Subject, AuthOutcome> open(SessionKind kind, std::string_view cookie, const SessionSettings& settings);
-  [[nodiscard]] std::optional<store::Digest> open_own(std::string_view cookie);
-
-  static Task<AuthOutcome> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
-  static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, const std::string& cookie,
-                         const SessionSettingsPtr& settings);
-  static Task<void> fly_own(ImplPtr self, FlightPtr flight);
-  // What the store said of one of our own sessions, which it was asked for at `asked`.
-  static void land_own(const ImplPtr& self, Flight& flight, const Moment& asked, Result<std::optional<store::Session>> found);
-  static Task<void> fly_foreign(ImplPtr self, FlightPtr flight);
-  // What the store said of a session: facts, or why it is none.
-  using Reading = std::variant<IdentityFacts, Refused>;
-  // Remembers it if that is safe. `session` has its kind, key, times of life and touch.
-  AuthOutcome conclude(const Flight& flight, Reading reading, CachedSession session);
-  AuthOutcome forget(const Flight& flight, Refused refused);
-  [[nodiscard]] static IdentityPtr make_identity(const Flight& flight, IdentityFacts facts);
-  void mark_changed(SessionKind kind, const store::Digest& key);
-  void mark_all_changed();
-
-  static void start_touch(const ImplPtr& self, const store::Digest& key, const SessionSettings& settings);
-  static Task<void> touch(ImplPtr self, store::Digest key, milliseconds idle_timeout);
-
-  [[nodiscard]] bool remembers(SessionKind kind, const store::Digest& key, const std::string& subject);
-  [[nodiscard]] bool remembers(const IdentityPtr& identity);
-  static Task<bool> stands(ImplPtr self, IdentityPtr identity);
-  static Task<bool> own_stands(ImplPtr self, store::Digest key);
-  static Task<bool> foreign_stands(ImplPtr self, ForeignOrigin origin, std::string subject);
-
-  Surroundings around;
-  store::Store* store = nullptr;
-  TagKeysPtr keys;
-  std::optional<Opened> last_opened;  // by these keys
-  SessionCache cache;
-  Hearing hearing;
-  std::multimap<FlightKey, FlightPtr> flights;
-  std::set<store::Digest> touching;
-};
-
-// Whatever becomes of the flight: it leaves the table, and everybody who waits is woken.
-class SessionAuthenticator::Impl::Landing {
- public:
-  Landing(Impl& impl, Flight& flight) : impl_(impl), flight_(flight) {}
-  Landing(const Landing&) = delete;
-  Landing& operator=(const Landing&) = delete;
-  ~Landing() {
-    if (!flight_.outcome) flight_.outcome = Unavailable{"the store's answer was lost"};
-    const auto [begin, end] = impl_.flights.equal_range(FlightKey(flight_.subject.kind, flight_.subject.key));
-    const auto own = std::find_if(begin, end, [&](const auto& entry) { return entry.second.get() == &flight_; });
-    if (own != end) impl_.flights.erase(own);
-    flight_.landed.wake();
-  }
-
- private:
-  Impl& impl_;
-  Flight& flight_;
-};
-
-// A flight without a coroutine.
-class SessionAuthenticator::Impl::Seeker final : public store::SessionSeeker {
- public:
-  Seeker(ImplPtr impl, FlightPtr flight, const Moment& asked) : impl_(std::move(impl)), flight_(std::move(flight)), asked_(asked) {}
-  void told(Result<std::optional<store::Session>> found) override {
-    const Landing landing(*impl_, *flight_);
-    land_own(impl_, *flight_, asked_, std::move(found));
-  }
-
- private:
-  const ImplPtr impl_;
-  const FlightPtr flight_;
-  const Moment asked_;
-};
 
 bool SessionAuthenticator::Impl::hears(MonotonicTime now) noexcept {
   if (store == nullptr || !store->hears_changes()) return false;
@@ -229,8 +87,8 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::use_in_outage(CachedSessi
   return AuthOutcome(session->identity);
 }
 
-std::variant<Subject, AuthOutcome> SessionAuthenticator::Impl::open(SessionKind kind, std::string_view cookie,
-                                                                    const SessionSettings& settings) {
+auto SessionAuthenticator::Impl::open(SessionKind kind, std::string_view cookie, const SessionSettings& settings)
+    -> std::variant<Subject, AuthOutcome> {
   if (kind == SessionKind::foreign) {
     std::optional<std::string> id = settings.foreign ? open_foreign_cookie(cookie, *settings.foreign) : std::nullopt;
     if (!id) return AuthOutcome(Refused{RefusalReason::malformed, "no session cookie that the application signed"});
@@ -253,185 +111,6 @@ std::optional<store::Digest> SessionAuthenticator::Impl::open_own(std::string_vi
   last_opened->cookie = cookie;
   last_opened->key = id->key;
   return id->key;
-}
-
-Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings) {
-  auto opened = self->open(kind, cookie, *settings);
-  if (auto* outcome = std::get_if<AuthOutcome>(&opened)) co_return std::move(*outcome);
-  const Executor executor = co_await boost::asio::this_coro::executor;
-  const FlightPtr flight = board(self, executor, std::get<Subject>(std::move(opened)), cookie, settings);
-  while (!flight->outcome) {
-    Event::Wait landing = flight->landed.wait();
-    co_await std::move(landing);  // or whoever gives this request up: the outcome decides
-    const auto state = co_await boost::asio::this_coro::cancellation_state;
-    if (!flight->outcome && state.cancelled() != boost::asio::cancellation_type::none)
-      co_return Unavailable{"nobody waits for it any more"};
-  }
-  if (std::holds_alternative<Unavailable>(*flight->outcome)) {
-    CachedSession* const remembered = self->cache.find(kind, flight->subject.key);
-    if (auto known = self->use_in_outage(remembered, *settings)) co_return std::move(*known);
-  }
-  co_return *flight->outcome;
-}
-
-// The flight that will tell, or a new one. Whoever comes after a change must not learn from a question that was asked before it; and when
-// changes are not heard nobody can say whether one came between.
-FlightPtr SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, Subject subject, const std::string& cookie,
-                                            const SessionSettingsPtr& settings) {
-  const FlightKey key(subject.kind, subject.key);
-  const bool heard = self->hears(self->around.clock.monotonic_now());
-  const auto [begin, end] = self->flights.equal_range(key);
-  const auto joined = std::find_if(begin, end, [&](const auto& entry) {
-    const Flight& flight = *entry.second;
-    return heard && flight.heard && !flight.changed && flight.settings == settings;
-  });
-  if (joined != end) return joined->second;
-  const auto flight = std::make_shared<Flight>(executor, std::move(subject), cookie, settings);
-  flight->heard = heard;
-  self->flights.emplace(key, flight);
-  const bool is_own = key.first == SessionKind::own;
-  if (is_own && self->store->seek_session(key.second, std::make_shared<Seeker>(self, flight, self->now()))) return flight;
-  Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
-  self->around.tasks.spawn(std::move(task));
-  return flight;
-}
-
-Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
-  const Landing landing(*self, *flight);
-  const Moment asked = self->now();
-  auto found = co_await self->store->find_session(flight->subject.key);
-  land_own(self, *flight, asked, std::move(found));
-}
-
-void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, const Moment& asked,
-                                          Result<std::optional<store::Session>> found) {
-  if (!found) {
-    flight.outcome = Unavailable{found.error().detail};
-    return;
-  }
-  if (!*found) {
-    flight.outcome = self->forget(flight, Refused{RefusalReason::unknown_session, "session"});
-    return;
-  }
-  const SessionSettings& settings = *flight.settings;
-  store::Session& session = **found;
-  if (session.key != flight.subject.key) {
-    flight.outcome = Unavailable{"the store answered with another session"};
-    return;
-  }
-  CachedSession cached;
-  cached.as_of = asked.monotonic;
-  cached.absolute_end = asked.monotonic + bounded(session.absolute_left);
-  cached.end = asked.monotonic + bounded(std::min(session.idle_left, session.absolute_left));
-  // How much of the idle time is gone tells when the store last heard of a use; nothing does, where the absolute end caps what is left.
-  const bool is_capped = session.idle_left >= session.absolute_left;
-  const milliseconds unused = is_capped ? milliseconds(0) : std::max(settings.idle_timeout - session.idle_left, milliseconds(0));
-  const bool is_touch_due = unused >= settings.touch_interval();
-  cached.next_touch = asked.monotonic + settings.touch_interval() - (is_touch_due ? milliseconds(0) : unused);
-  flight.outcome = self->conclude(flight, facts_of(std::move(session), settings, asked.wall), std::move(cached));
-  if (is_touch_due && std::holds_alternative<IdentityPtr>(*flight.outcome)) start_touch(self, flight.subject.key, settings);
-}
-
-Task<void> SessionAuthenticator::Impl::fly_foreign(ImplPtr self, FlightPtr flight) {
-  const Landing landing(*self, *flight);
-  const ForeignSessions& settings = *flight->settings->foreign;
-  const Moment asked = self->now();
-  std::string prefix = settings.prefix;
-  std::string id = flight->subject.foreign_id;
-  auto found = co_await self->store->find_foreign_session(std::move(prefix), std::move(id));
-  if (!found) {
-    flight->outcome = Unavailable{found.error().detail};
-    co_return;
-  }
-  if (!*found) {
-    flight->outcome = self->forget(*flight, Refused{RefusalReason::unknown_session, settings.name});
-    co_return;
-  }
-  const store::ForeignSession& session = **found;
-  if (session.id != flight->subject.foreign_id) {
-    flight->outcome = Unavailable{"the store answered with another session"};
-    co_return;
-  }
-  Reading reading = facts_of(session, settings, asked.wall);
-  CachedSession cached;
-  cached.as_of = asked.monotonic;
-  if (const auto* facts = std::get_if<IdentityFacts>(&reading)) {
-    cached.absolute_end = asked.monotonic + std::chrono::floor<MonotonicTime::duration>(facts->expires_at - asked.wall);
-  }
-  cached.end = cached.absolute_end;
-  flight->outcome = self->conclude(*flight, std::move(reading), std::move(cached));
-}
-
-IdentityPtr SessionAuthenticator::Impl::make_identity(const Flight& flight, IdentityFacts facts) {
-  const auto* identity = new identity::VerifiedIdentity(std::move(facts));
-  if (flight.subject.kind == SessionKind::own) return IdentityPtr(identity);
-  return IdentityPtr(identity, ForeignOrigin{flight.subject.foreign_id, flight.settings});
-}
-
-AuthOutcome SessionAuthenticator::Impl::forget(const Flight& flight, Refused refused) {
-  cache.forget(flight.subject.kind, flight.subject.key);
-  return refused;
-}
-
-AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading reading, CachedSession session) {
-  if (auto* refused = std::get_if<Refused>(&reading)) return forget(flight, std::move(*refused));
-  auto& facts = std::get<IdentityFacts>(reading);
-  const std::uint64_t generation = around.revocations.generation();  // before they are asked
-  const bool knows_revocations = around.revocations.is_complete();
-  const bool revoked = is_revoked(facts);
-  if (!revoked && !knows_revocations) return Unavailable{"what was revoked is not known yet"};
-  const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
-  const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
-  // What could not hear of a change may still replace what is older, which an outage can make useful, and is worth no more than that.
-  const bool replaces_older = older != nullptr && older->as_of <= session.as_of;
-  // What is not remembered cannot learn that its idle end moved.
-  if (!is_true) facts.expires_at -= session.absolute_end - session.end;
-  session.kind = flight.subject.kind;
-  session.key = flight.subject.key;
-  session.identity = make_identity(flight, std::move(facts));
-  session.settings = flight.settings;
-  session.revocations_seen = revoked ? 0 : generation;  // a revoked one is kept to be refused from memory
-  session.epoch = replaces_older && !is_true ? older->epoch : hearing.epoch();
-  IdentityPtr identity = session.identity;
-  if (is_true || replaces_older) cache.insert(flight.cookie, std::move(session));
-  if (revoked) return Refused{RefusalReason::revoked, "session"};
-  return identity;
-}
-
-void SessionAuthenticator::Impl::mark_changed(SessionKind kind, const store::Digest& key) {
-  const auto [begin, end] = flights.equal_range(FlightKey(kind, key));
-  std::for_each(begin, end, [](const auto& entry) { entry.second->changed = true; });
-  if (cache.forget(kind, key)) ++around.metrics.session_cache_invalidations;
-}
-
-void SessionAuthenticator::Impl::mark_all_changed() {
-  for (const auto& [key, flight] : flights) flight->changed = true;
-}
-
-// One at a time: whoever else finds it due meanwhile leaves it to this one.
-void SessionAuthenticator::Impl::start_touch(const ImplPtr& self, const store::Digest& key, const SessionSettings& settings) {
-  if (!self->touching.insert(key).second) return;
-  Task<void> task = touch(self, key, settings.idle_timeout);
-  self->around.tasks.spawn(std::move(task));
-}
-
-Task<void> SessionAuthenticator::Impl::touch(ImplPtr self, store::Digest key, milliseconds idle_timeout) {
-  struct Done {
-    Impl& impl;
-    const store::Digest& key;
-    ~Done() { impl.touching.erase(key); }
-  } const done{*self, key};
-  const MonotonicTime asked = self->around.clock.monotonic_now();
-  auto touched = co_await self->store->touch_session(key, idle_timeout);
-  if (!touched) co_return;  // the idle end stays where it was; the next use after the interval tries again
-  if (!*touched) {
-    self->mark_changed(SessionKind::own, key);
-    co_return;
-  }
-  CachedSession* const session = self->cache.find(SessionKind::own, key);
-  if (session == nullptr || session->as_of > asked) co_return;  // read since: the store knows better
-  session->as_of = asked;
-  session->end = std::min(asked + bounded(idle_timeout), session->absolute_end);
 }
 
 bool SessionAuthenticator::Impl::remembers(SessionKind kind, const store::Digest& key, const std::string& subject) {
@@ -524,7 +203,7 @@ std::optional<WallTime> SessionAuthenticator::idle_expires_at(const IdentityFact
   if (!key) return std::nullopt;  // of another application
   const CachedSession* session = impl_->cache.find(SessionKind::own, *key);
   if (session == nullptr) return facts.expires_at;
-  const Moment now = impl_->now();
+  const Impl::Moment now = impl_->now();
   return std::min(now.wall + std::chrono::floor<WallTime::duration>(session->end - now.monotonic), facts.expires_at);
 }
 
@@ -532,7 +211,9 @@ void SessionAuthenticator::look_at_channel() noexcept { (void)impl_->hears(impl_
 
 void SessionAuthenticator::session_changed(const store::Digest& key) { impl_->mark_changed(SessionKind::own, key); }
 
-void SessionAuthenticator::foreign_session_changed(std::string_view id) { impl_->mark_changed(SessionKind::foreign, key_of_foreign(id)); }
+void SessionAuthenticator::foreign_session_changed(std::string_view id) {
+  impl_->mark_changed(SessionKind::foreign, Impl::key_of_foreign(id));
+}
 
 void SessionAuthenticator::everything_changed() {
   impl_->around.metrics.session_cache_invalidations += impl_->cache.size_of(impl_->hearing.epoch());
