@@ -320,9 +320,11 @@ Task<Result<RedisClient::Answer>> RedisClient::finish(std::shared_ptr<RedisClien
   co_return answer;
 }
 
-std::shared_ptr<RedisConnection> RedisClient::get(std::string_view key, std::shared_ptr<ReplyHearer> hearer) {
-  const std::array<std::string_view, 2> words{"GET", key};
-  return connection_ && connection_->send(words, std::move(hearer)) ? connection_ : nullptr;
+std::shared_ptr<RedisConnection> RedisClient::glance_at(std::string_view key, const std::shared_ptr<ReplyHearer>& hearer) {
+  if (!connection_ || !connection_->can_send(2)) return nullptr;
+  const bool sent = connection_->send(std::array<std::string_view, 2>{"PTTL", key}, hearer) &&
+                    connection_->send(std::array<std::string_view, 2>{"GET", key}, hearer);
+  return sent ? connection_ : nullptr;
 }
 
 Result<RedisReply> RedisClient::accept(std::string_view name, const std::shared_ptr<RedisConnection>& from, Result<RedisReply> reply) {

@@ -144,8 +144,9 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   [[nodiscard]] Asked begin(Question question);
   // Fault::unavailable: it was not executed, or nothing is known; timed_out and broken: it may have been.
   [[nodiscard]] static Task<Result<Answer>> finish(std::shared_ptr<RedisClient> self, Asked asked);
-  // Sends `GET key`; whoever is told hands the reply to accept(). nullptr: it cannot be sent now. The connection that it goes through.
-  [[nodiscard]] std::shared_ptr<RedisConnection> get(std::string_view key, std::shared_ptr<ReplyHearer> hearer);
+  // Sends `PTTL key` and `GET key`; whoever is told, of both in this order, hands the replies to accept(). nullptr: they cannot be sent
+  // now. The connection that they go through.
+  [[nodiscard]] std::shared_ptr<RedisConnection> glance_at(std::string_view key, const std::shared_ptr<ReplyHearer>& hearer);
   // Counts the reply as one to the command `name`; error replies become errors. Whether it is an answer is for the caller to say.
   [[nodiscard]] Result<RedisReply> accept(std::string_view name, const std::shared_ptr<RedisConnection>& from, Result<RedisReply> reply);
   void count_answer(std::string_view name, const std::shared_ptr<RedisConnection>& from);

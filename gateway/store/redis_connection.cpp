@@ -42,8 +42,8 @@ bool RedisConnection::is_overdue() const noexcept {
   return !places_.empty() && std::chrono::steady_clock::now() - places_.front().queued_at > command_timeout_;
 }
 
-bool RedisConnection::can_send() const noexcept {
-  return is_open() && places_.size() < kInFlightMax && unsent_.size() < kUnsentBytesMax && !is_overdue();
+bool RedisConnection::can_send(std::size_t commands) const noexcept {
+  return is_open() && places_.size() + commands <= kInFlightMax && unsent_.size() < kUnsentBytesMax && !is_overdue();
 }
 
 bool RedisConnection::send(std::span<const std::string_view> words, std::shared_ptr<ReplyHearer> hearer) {

@@ -80,6 +80,8 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   }
   // The same for who waits in no coroutine. False: it cannot be taken, and nobody is told.
   [[nodiscard]] bool send(std::span<const std::string_view> words, std::shared_ptr<ReplyHearer> hearer);
+  // Whether so many commands would be taken now.
+  [[nodiscard]] bool can_send(std::size_t commands = 1) const noexcept;
   // Waits for its reply, for at most the command timeout since it was queued. Error replies of Redis are replies. `pending` may be nullptr.
   // Fault::unavailable: it was not sent. timed_out, broken (the connection was lost): it may have been executed.
   [[nodiscard]] static Task<Result<RedisReply>> reply_to(std::shared_ptr<RedisConnection> connection,
@@ -116,7 +118,6 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   static Task<void> read_replies(std::shared_ptr<RedisConnection> self);
   static Task<void> write_commands(std::shared_ptr<RedisConnection> self);
   static Task<void> watch(std::shared_ptr<RedisConnection> self);
-  [[nodiscard]] bool can_send() const noexcept;
   void deliver(RedisReply reply);
   // Tells whoever waits for longer than the command timeout.
   void give_up_overdue();

@@ -7,7 +7,9 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "base/text.hpp"
+#include "store/redis_questions.hpp"
 #include "store/redis_records.hpp"
+#include "store/redis_sessions.hpp"
 
 namespace sallyport::store {
 namespace {
@@ -27,39 +29,9 @@ constexpr milliseconds kIndexMargin{60'000};
 
 std::string text(milliseconds time) { return std::to_string(time.count()); }
 
-// In a function of its own: GCC 12 cannot have braced lists in an expression that awaits.
-template <class... Arguments>
-Question about(const RedisScript& script, std::string key, Arguments... arguments) {
-  Question question{&script, std::move(key), {}};
-  (question.arguments.push_back(std::move(arguments)), ...);
-  return question;
-}
-
-std::string session_key(const RedisClient& client, std::string_view handle) { return client.setup().key("session", handle); }
 std::string family_key(const RedisClient& client, std::string_view handle) { return client.setup().key("family", handle); }
 std::string index_key(const RedisClient& client, std::string_view subject) {
   return client.setup().key("subject", handle_of(sha256(subject)));
-}
-
-// A change whose answer was lost may have been made: that is what timed_out says.
-Error changing(Error error) {
-  if (error.fault == Fault::broken) error.fault = Fault::timed_out;
-  if (error.fault == Fault::timed_out) error.detail += "; it may have happened";
-  return error;
-}
-Error reading(Error error) {
-  if (error.fault == Fault::broken) error.fault = Fault::unavailable;
-  return error;
-}
-
-// What is off in a record: another key's means that answers and questions do not fit any more; the rest is about that record alone.
-Error off(const Client& client, const Answer& answer, const Error& error) {
-  if (error.fault == Fault::mismatch) return client->distrust(answer, error.detail);
-  return make_error(Fault::unavailable, "redis: " + error.detail);
-}
-
-std::optional<std::int64_t> number_at(const Answer& answer, std::size_t index) {
-  return index < answer.values.size() ? answer.values[index].number() : std::nullopt;
 }
 
 bool is_life_for_redis(milliseconds time) { return time.count() > 0 && time.count() < kTimeMax / 2; }
@@ -79,15 +51,15 @@ std::string quoted_json(std::string_view value) {
 }
 
 Task<Result<void>> add_to_index(Client client, std::string subject, std::string member, milliseconds life) {
-  Question question = about(scripts::kIndexAdd, index_key(*client, subject), std::move(member), text(life + kIndexMargin));
+  Question question = question_about(scripts::kIndexAdd, index_key(*client, subject), std::move(member), text(life + kIndexMargin));
   const Result<Answer> added = co_await RedisClient::ask(client, std::move(question));
-  if (!added) co_return changing(added.error());
+  if (!added) co_return error_of_change(added.error());
   co_return Result<void>();
 }
 
 // Tidying up: that it failed changes nothing but the time until the index forgets by itself.
 Task<void> remove_from_index(Client client, std::string subject, std::string member) {
-  Question question = about(scripts::kIndexRemove, index_key(*client, subject), std::move(member));
+  Question question = question_about(scripts::kIndexRemove, index_key(*client, subject), std::move(member));
   const Result<Answer> removed = co_await RedisClient::ask(client, std::move(question));
   (void)removed;
 }
@@ -102,89 +74,22 @@ Task<Result<void>> create_session_in(Client client, NewSession session) {
   if (subject.size() + claims.size() + kFrame > kRecordBytesMax) co_return make_error(Fault::too_large, "a session over the limit");
   const Result<void> indexed = co_await add_to_index(client, session.subject, "s:" + handle, session.absolute_timeout);
   if (!indexed) co_return indexed.error();
-  Question question = about(scripts::kCreateSession, session_key(*client, handle), handle, std::move(subject), std::move(claims),
-                            text(session.idle_timeout), text(session.absolute_timeout));
+  Question question = question_about(scripts::kCreateSession, redis_session_key(*client, handle), handle, std::move(subject),
+                                     std::move(claims), text(session.idle_timeout), text(session.absolute_timeout));
   const Result<Answer> created = co_await RedisClient::ask(client, std::move(question));
-  if (!created) co_return changing(created.error());
-  if (number_at(*created, 0) == 0) co_return make_error(Fault::mismatch, "there is such a session already");
-  if (number_at(*created, 0) != 1) co_return client->distrust(*created, "an unexpected answer");
+  if (!created) co_return error_of_change(created.error());
+  if (number_in(*created, 0) == 0) co_return make_error(Fault::mismatch, "there is such a session already");
+  if (number_in(*created, 0) != 1) co_return client->distrust(*created, "an unexpected answer");
   co_return Result<void>();
 }
-
-// The answer of kFindSession.
-Result<std::optional<Session>> session_in(const Client& client, const Answer& answer, const Digest& key) {
-  const auto left = number_at(answer, 1);
-  const auto now = number_at(answer, 2);
-  if (answer.values.size() != 3 || !left || !now) return client->distrust(answer, "an unexpected answer");
-  client->note_clock(*now, answer.asked_at);
-  const RedisReply& record = answer.values[0];
-  if (record.is_nil() && *left == -2) return std::optional<Session>();
-  if (record.string() == nullptr) return client->distrust(answer, "an unexpected answer");
-  Result<std::optional<Session>> session = parse_session_record(record.text, key, *now);
-  if (!session) return off(client, answer, session.error());
-  if (*left == -1) return off(client, answer, make_error(Fault::malformed, "a session record without an end"));
-  return session;
-}
-
-Task<Result<std::optional<Session>>> find_session_in(Client client, Digest key) {
-  Question question = about(scripts::kFindSession, session_key(*client, handle_of(key)));
-  const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
-  if (!answer) co_return reading(answer.error());
-  co_return session_in(client, *answer, key);
-}
-
-// A look at a session by a bare GET, which is what costs least. A record says itself whose it is and when it ends, so it can be believed
-// (hazards N08); Redis expires it by its own clock. Nothing says of a nil whom it is about, nor how late it is there: whatever is not
-// simply a session that stands is asked again by the script that says it all.
-class Glance final : public ReplyHearer {
- public:
-  Glance(Client client, const Digest& key, std::int64_t now, std::shared_ptr<SessionSeeker> seeker)
-      : client_(std::move(client)), key_(key), now_(now), seeker_(std::move(seeker)) {}
-
-  // False: not now.
-  static bool begin(const Client& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
-    const std::optional<std::int64_t> now = client->clock_now();
-    if (!now) return false;
-    const auto glance = std::make_shared<Glance>(client, key, *now, std::move(seeker));
-    glance->from_ = client->get(session_key(*client, handle_of(key)), glance);
-    return glance->from_ != nullptr;
-  }
-
-  void replied(Result<RedisReply> reply) override {
-    const std::shared_ptr<SessionSeeker> seeker = std::move(seeker_);
-    const Result<RedisReply> accepted = client_->accept(scripts::kFindSession.name, from_, std::move(reply));
-    if (!accepted) return seeker->told(reading(accepted.error()));
-    const Answer answer{{}, from_};
-    if (accepted->string() == nullptr && !accepted->is_nil()) return seeker->told(client_->distrust(answer, "an unexpected answer"));
-    client_->count_answer(scripts::kFindSession.name, from_);
-    if (accepted->string() != nullptr) {
-      Result<std::optional<Session>> session = parse_session_record(accepted->text, key_, now_);
-      if (!session) return seeker->told(off(client_, answer, session.error()));
-      if (session->has_value()) return seeker->told(std::move(session));
-    }
-    client_->spawn(find_and_tell(client_, key_, seeker));
-  }
-
- private:
-  static Task<void> find_and_tell(Client client, Digest key, std::shared_ptr<SessionSeeker> seeker) {
-    Result<std::optional<Session>> found = co_await find_session_in(client, key);
-    seeker->told(std::move(found));
-  }
-
-  Client client_;
-  Digest key_;
-  std::int64_t now_;  // of Redis' clock, when it was asked
-  std::shared_ptr<SessionSeeker> seeker_;
-  std::shared_ptr<RedisConnection> from_;
-};
 
 Task<Result<bool>> touch_session_in(Client client, Digest key, milliseconds idle_timeout) {
   if (!is_life_for_redis(idle_timeout)) co_return make_error(Fault::malformed, "a life of no time");
   const std::string handle = handle_of(key);
-  Question question = about(scripts::kTouchSession, session_key(*client, handle), handle, text(idle_timeout));
+  Question question = question_about(scripts::kTouchSession, redis_session_key(*client, handle), handle, text(idle_timeout));
   const Result<Answer> touched = co_await RedisClient::ask(client, std::move(question));
-  if (!touched) co_return changing(touched.error());
-  const auto outcome = number_at(*touched, 0);
+  if (!touched) co_return error_of_change(touched.error());
+  const auto outcome = number_in(*touched, 0);
   if (outcome == -1) co_return make_error(Fault::unavailable, "redis: a session record that is none");
   if (outcome != 0 && outcome != 1) co_return client->distrust(*touched, "an unexpected answer");
   co_return outcome == 1;
@@ -201,10 +106,10 @@ std::optional<std::string> subject_of(const RedisReply& record) {
 
 Task<Result<bool>> end_session_in(Client client, Digest key) {
   const std::string handle = handle_of(key);
-  Question question = about(scripts::kEndSession, session_key(*client, handle));
+  Question question = question_about(scripts::kEndSession, redis_session_key(*client, handle));
   const Result<Answer> ended = co_await RedisClient::ask(client, std::move(question));
-  if (!ended) co_return changing(ended.error());
-  const auto count = number_at(*ended, 0);
+  if (!ended) co_return error_of_change(ended.error());
+  const auto count = number_in(*ended, 0);
   if (ended->values.size() != 2 || (count != 0 && count != 1)) co_return client->distrust(*ended, "an unexpected answer");
   const std::optional<std::string> subject = subject_of(ended->values[1]);
   if (subject) co_await remove_from_index(client, *subject, "s:" + handle);
@@ -213,7 +118,7 @@ Task<Result<bool>> end_session_in(Client client, Digest key) {
 
 // Members of a subject's index; Redis' errors as they are.
 Task<Result<std::vector<std::string>>> list_index(Client client, std::string subject, std::size_t offset) {
-  Question question = about(scripts::kIndexList, index_key(*client, subject), std::to_string(offset), std::to_string(kBatch));
+  Question question = question_about(scripts::kIndexList, index_key(*client, subject), std::to_string(offset), std::to_string(kBatch));
   const Result<Answer> listed = co_await RedisClient::ask(client, std::move(question));
   if (!listed) co_return listed.error();
   if (listed->values.size() != 1 || listed->values[0].array() == nullptr) co_return client->distrust(*listed, "an unexpected answer");
@@ -230,15 +135,15 @@ Task<Result<std::vector<Session>>> sessions_of_in(Client client, std::string sub
   std::vector<Session> sessions;
   for (std::size_t offset = 0; sessions.size() < kListMax; offset += kBatch) {
     const Result<std::vector<std::string>> members = co_await list_index(client, subject, offset);
-    if (!members) co_return reading(members.error());
+    if (!members) co_return error_of_reading(members.error());
     std::vector<std::pair<Digest, Asked>> asked;
     for (const std::string& member : *members) {
       const std::optional<Digest> key = member_of(member, "s:");
-      if (key) asked.emplace_back(*key, client->begin(about(scripts::kFindSession, session_key(*client, handle_of(*key)))));
+      if (key) asked.emplace_back(*key, client->begin(question_about(scripts::kFindSession, redis_session_key(*client, handle_of(*key)))));
     }
     for (auto& [key, question] : asked) {
       const Result<Answer> answer = co_await RedisClient::finish(client, std::move(question));
-      if (!answer) co_return reading(answer.error());
+      if (!answer) co_return error_of_reading(answer.error());
       Result<std::optional<Session>> session = session_in(client, *answer, key);
       if (!session) co_return session.error();
       if (*session && (*session)->subject == subject) sessions.push_back(std::move(**session));
@@ -252,10 +157,10 @@ Task<Result<std::vector<Session>>> sessions_of_in(Client client, std::string sub
 
 Task<Result<std::optional<ForeignSession>>> find_foreign_session_in(Client client, std::string prefix, std::string id) {
   client->watch_foreign(prefix);
-  Question question = about(scripts::kFindForeignSession, prefix + id);
+  Question question = question_about(scripts::kFindForeignSession, prefix + id);
   const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
-  if (!answer) co_return reading(answer.error());
-  const auto left = number_at(*answer, 1);
+  if (!answer) co_return error_of_reading(answer.error());
+  const auto left = number_in(*answer, 1);
   if (answer->values.size() != 2 || !left || *left < -2) co_return client->distrust(*answer, "an unexpected answer");
   const RedisReply& value = answer->values[0];
   if (value.is_nil() && *left == -2) co_return std::optional<ForeignSession>();
@@ -272,7 +177,7 @@ Task<Result<std::optional<ForeignSession>>> find_foreign_session_in(Client clien
 Result<Family> family_in(const Client& client, const Answer& answer, std::size_t first, const Digest& key, std::int64_t now) {
   if (answer.values.size() != first + kFamilyFields) return client->distrust(answer, "an unexpected answer");
   Result<Family> family = parse_family_fields(std::span(answer.values).subspan(first), key, now);
-  if (!family) return off(client, answer, family.error());
+  if (!family) return error_of_record(client, answer, family.error());
   return family;
 }
 
@@ -284,12 +189,12 @@ Task<Result<Family>> create_family_in(Client client, NewFamily family) {
   if (claims.size() > kRecordBytesMax) co_return make_error(Fault::too_large, "claims over the limit");
   const Result<void> indexed = co_await add_to_index(client, family.subject, "f:" + handle, family.family_ttl);
   if (!indexed) co_return indexed.error();
-  Question question = about(scripts::kCreateFamily, family_key(*client, handle), handle, family.subject, std::move(claims),
-                            text(family.refresh_ttl), text(family.family_ttl));
+  Question question = question_about(scripts::kCreateFamily, family_key(*client, handle), handle, family.subject, std::move(claims),
+                                     text(family.refresh_ttl), text(family.family_ttl));
   const Result<Answer> created = co_await RedisClient::ask(client, std::move(question));
-  if (!created) co_return changing(created.error());
-  const auto outcome = number_at(*created, 0);
-  const auto now = number_at(*created, 1);
+  if (!created) co_return error_of_change(created.error());
+  const auto outcome = number_in(*created, 0);
+  const auto now = number_in(*created, 1);
   if (outcome == 0) co_return make_error(Fault::mismatch, "there is such a family already");
   if (outcome != 1 || !now) co_return client->distrust(*created, "an unexpected answer");
   co_return family_in(client, *created, 2, family.key, *now);
@@ -309,11 +214,11 @@ Task<Result<Rotation>> rotate_family_in(Client client, Digest key, std::uint64_t
   if (!is_life_for_redis(rules.refresh_ttl) || rules.reuse_window.count() < 0) co_return make_error(Fault::malformed, "a life of no time");
   const std::string handle = handle_of(key);
   Question question =
-      about(scripts::kRotateFamily, family_key(*client, handle), handle, std::to_string(presented), text(rules.reuse_window),
-            text(rules.refresh_ttl), client->setup().revocations_channel(), text(client->setup().revocations_kept));
+      question_about(scripts::kRotateFamily, family_key(*client, handle), handle, std::to_string(presented), text(rules.reuse_window),
+                     text(rules.refresh_ttl), client->setup().revocations_channel(), text(client->setup().revocations_kept));
   const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
-  if (!answer) co_return changing(answer.error());
-  const auto now = number_at(*answer, 1);
+  if (!answer) co_return error_of_change(answer.error());
+  const auto now = number_in(*answer, 1);
   if (!now || answer->values[0].string() == nullptr) co_return client->distrust(*answer, "an unexpected answer");
   if (answer->values[0].text == "foreign") co_return make_error(Fault::unavailable, "redis: a family that is none");
   const auto outcome = parse_outcome(answer->values[0].text);
@@ -338,10 +243,10 @@ Task<Result<Rotation>> rotate_family_in(Client client, Digest key, std::uint64_t
 
 Task<Result<bool>> end_family_in(Client client, Digest key) {
   const std::string handle = handle_of(key);
-  Question question = about(scripts::kEndFamily, family_key(*client, handle));
+  Question question = question_about(scripts::kEndFamily, family_key(*client, handle));
   const Result<Answer> ended = co_await RedisClient::ask(client, std::move(question));
-  if (!ended) co_return changing(ended.error());
-  const auto count = number_at(*ended, 0);
+  if (!ended) co_return error_of_change(ended.error());
+  const auto count = number_in(*ended, 0);
   if (ended->values.size() != 2 || (count != 0 && count != 1)) co_return client->distrust(*ended, "an unexpected answer");
   if (ended->values[1].string() != nullptr) co_await remove_from_index(client, ended->values[1].text, "f:" + handle);
   co_return count == 1;
@@ -351,24 +256,24 @@ Task<Result<void>> end_all_of_in(Client client, std::string subject) {
   constexpr int kBatchesMax = 1000;  // somebody may go on signing in meanwhile
   for (int batch = 0; batch < kBatchesMax; ++batch) {
     const Result<std::vector<std::string>> members = co_await list_index(client, subject, 0);
-    if (!members) co_return changing(members.error());
+    if (!members) co_return error_of_change(members.error());
     if (members->empty()) break;
     std::vector<Asked> asked;
     for (const std::string& member : *members) {
       if (const auto session = member_of(member, "s:")) {
-        asked.push_back(client->begin(about(scripts::kEndSession, session_key(*client, handle_of(*session)))));
+        asked.push_back(client->begin(question_about(scripts::kEndSession, redis_session_key(*client, handle_of(*session)))));
       } else if (const auto family = member_of(member, "f:")) {
-        asked.push_back(client->begin(about(scripts::kEndFamily, family_key(*client, handle_of(*family)))));
+        asked.push_back(client->begin(question_about(scripts::kEndFamily, family_key(*client, handle_of(*family)))));
       }
     }
     for (Asked& question : asked) {
       const Result<Answer> ended = co_await RedisClient::finish(client, std::move(question));
-      if (!ended) co_return changing(ended.error());
+      if (!ended) co_return error_of_change(ended.error());
     }
-    Question forgetting = about(scripts::kIndexRemove, index_key(*client, subject));
+    Question forgetting = question_about(scripts::kIndexRemove, index_key(*client, subject));
     forgetting.arguments = *members;
     const Result<Answer> removed = co_await RedisClient::ask(client, std::move(forgetting));
-    if (!removed) co_return changing(removed.error());
+    if (!removed) co_return error_of_change(removed.error());
   }
   co_return Result<void>();
 }
@@ -387,11 +292,12 @@ Task<Result<void>> revoke_in(Client client, Revocation revocation) {
     if (at > kTimeMax || at < -kTimeMax) co_return make_error(Fault::malformed, "a revocation with an impossible time");
     before = std::to_string(at);
   }
-  Question question = about(scripts::kRevoke, setup.revocations_stream(), setup.revocations_channel(), std::string(name(revocation.kind)),
-                            quoted_json(revocation.value), std::move(before), text(revocation.keep_for), text(setup.revocations_kept));
+  Question question =
+      question_about(scripts::kRevoke, setup.revocations_stream(), setup.revocations_channel(), std::string(name(revocation.kind)),
+                     quoted_json(revocation.value), std::move(before), text(revocation.keep_for), text(setup.revocations_kept));
   const Result<Answer> revoked = co_await RedisClient::ask(client, std::move(question));
-  if (!revoked) co_return changing(revoked.error());
-  const auto issued_before = number_at(*revoked, 1);
+  if (!revoked) co_return error_of_change(revoked.error());
+  const auto issued_before = number_in(*revoked, 1);
   if (revoked->values.size() != 3 || !issued_before) co_return client->distrust(*revoked, "an unexpected answer");
   revocation.issued_before = wall_time(*issued_before);
   const WallTime wall_now = setup.clock.wall_now();
@@ -414,12 +320,13 @@ Task<Result<RateAnswer>> limit_rate_in(Client client, RateQuestion asked) {
   if (asked.interval.count() <= 0 || asked.fill_time < asked.interval || asked.fill_time > kFillMax) {
     co_return make_error(Fault::malformed, "a bucket of no size");
   }
-  Question question = about(scripts::kLimitRate, client->setup().key("rate", handle_of(asked.bucket)),
-                            std::to_string(asked.interval.count()), std::to_string(asked.fill_time.count()), std::string(word(asked.kind)));
+  Question question =
+      question_about(scripts::kLimitRate, client->setup().key("rate", handle_of(asked.bucket)), std::to_string(asked.interval.count()),
+                     std::to_string(asked.fill_time.count()), std::string(word(asked.kind)));
   const Result<Answer> answer = co_await RedisClient::ask(client, std::move(question));
-  if (!answer) co_return reading(answer.error());
-  const auto allowed = number_at(*answer, 0);
-  const auto owed = number_at(*answer, 1);
+  if (!answer) co_return error_of_reading(answer.error());
+  const auto allowed = number_in(*answer, 0);
+  const auto owed = number_in(*answer, 1);
   const bool is_sound = answer->values.size() == 2 && allowed && owed && (*allowed == 0 || *allowed == 1) && *owed >= 0;
   if (!is_sound || *owed > asked.fill_time.count()) co_return client->distrust(*answer, "an unexpected answer");
   co_return RateAnswer{*allowed == 1, std::chrono::microseconds(*owed)};
@@ -429,9 +336,9 @@ Task<Result<Secret>> agree_on_secret_in(Client client, std::string secret_name, 
   if (proposal.empty() || secret_name.empty()) co_return make_error(Fault::malformed, "no secret");
   const auto bytes = proposal.reveal();
   std::string record = secret_name + "=" + base64url_encode({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  Question question = about(scripts::kAgree, client->setup().key("secret", secret_name), std::move(record));
+  Question question = question_about(scripts::kAgree, client->setup().key("secret", secret_name), std::move(record));
   const Result<Answer> agreed = co_await RedisClient::ask(client, std::move(question));
-  if (!agreed) co_return reading(agreed.error());
+  if (!agreed) co_return error_of_reading(agreed.error());
   if (agreed->values.size() != 1 || agreed->values[0].string() == nullptr) co_return client->distrust(*agreed, "an unexpected answer");
   std::string_view stands = agreed->values[0].text;
   const bool has_name = stands.starts_with(secret_name) && stands.substr(secret_name.size()).starts_with('=');
@@ -452,9 +359,9 @@ bool is_loopback(const std::string& host) {
 
 // Each call is a coroutine that owns its arguments and the client, and does not know *this.
 Task<Result<void>> RedisStore::create_session(NewSession session) { return create_session_in(client_, std::move(session)); }
-Task<Result<std::optional<Session>>> RedisStore::find_session(Digest key) { return find_session_in(client_, key); }
+Task<Result<std::optional<Session>>> RedisStore::find_session(Digest key) { return find_redis_session(client_, key); }
 bool RedisStore::seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
-  return Glance::begin(client_, key, std::move(seeker));
+  return seek_redis_session(client_, key, std::move(seeker));
 }
 Task<Result<bool>> RedisStore::touch_session(Digest key, milliseconds idle_timeout) { return touch_session_in(client_, key, idle_timeout); }
 Task<Result<bool>> RedisStore::end_session(Digest key) { return end_session_in(client_, key); }

@@ -236,11 +236,12 @@ TEST(RedisClient, N18_HearsNothingWithoutTracking) {
   process.end();
 }
 
-// Looking for a session without a coroutine: once a script has read the clock, by a bare GET.
+// Looking for a session without a coroutine: once a script has read the clock, by a bare PTTL and a bare GET.
 
-// Scripts are answered as a healthy Redis with everybody's session would; GET as the test says.
-FakeRedis::Answer answering_get(std::function<std::string(const Words& words)> reply, std::string_view id = "a") {
-  return [reply = std::move(reply), key = key_of(id)](const Words& words, int) -> std::optional<FakeRedis::Reply> {
+// Scripts and PTTL are answered as a healthy Redis with everybody's session would; GET as the test says.
+FakeRedis::Answer answering_get(std::function<std::string(const Words& words)> reply, const std::string& left = integer(100'000)) {
+  return [reply = std::move(reply), left, key = key_of("a")](const Words& words, int) -> std::optional<FakeRedis::Reply> {
+    if (words[0] == "PTTL") return FakeRedis::Reply{left};
     if (words[0] == "GET") return FakeRedis::Reply{reply(words)};
     if (!FakeRedis::is_script(words)) return std::nullopt;
     return FakeRedis::Reply{session_reply(FakeRedis::key_of(words), key, "alice, by script")};
@@ -284,6 +285,42 @@ TEST(RedisClient, G07_ARecordThatMayBeOverIsAskedAboutAgain) {
   ASSERT_TRUE(found && found->has_value()) << "the script decides";
   EXPECT_EQ((*found)->subject, "alice, by script");
   process.end();
+}
+
+TEST(RedisClient, ARecordThatRedisDoesNotExpireIsNoAnswer) {
+  FakeRedis server(answering_get([](const Words&) { return bulk(session_text(key_of("a"), "alice")); }, integer(-1)));
+  RedisProcess process(server.port());
+  ASSERT_TRUE(process.find("a"));
+  const int connections = server.connections();
+  const auto found = process.seek("a");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().fault, Fault::unavailable);
+  EXPECT_THAT(found.error().detail, ::testing::HasSubstr("without an end"));
+  EXPECT_EQ(server.connections(), connections) << "it is about that record alone";
+  process.end();
+}
+
+TEST(RedisClient, ARecordThatCameMeanwhileIsAskedAboutAgain) {
+  FakeRedis server(answering_get([](const Words&) { return bulk(session_text(key_of("a"), "alice")); }, integer(-2)));
+  RedisProcess process(server.port());
+  ASSERT_TRUE(process.find("a"));
+  const auto found = process.seek("a");
+  ASSERT_TRUE(found && found->has_value()) << "the script decides";
+  EXPECT_EQ((*found)->subject, "alice, by script");
+  process.end();
+}
+
+TEST(RedisClient, N06_N07_WhatIsNoAnswerToPttlIsUnavailable) {
+  for (const std::string& left : {std::string("$-1\r\n"), bulk("100000"), std::string("+OK\r\n"), std::string("*0\r\n"),
+                                  std::string("-LOADING Redis is loading\r\n")}) {
+    FakeRedis server(answering_get([](const Words&) { return bulk(session_text(key_of("a"), "alice")); }, left));
+    RedisProcess process(server.port());
+    ASSERT_TRUE(process.find("a")) << left;
+    const auto found = process.seek("a");
+    ASSERT_FALSE(found) << left;
+    EXPECT_EQ(found.error().fault, Fault::unavailable) << left;
+    process.end();
+  }
 }
 
 TEST(RedisClient, N08_N07_WhatIsNoAnswerToGetDropsTheConnection) {

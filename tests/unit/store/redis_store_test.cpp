@@ -165,6 +165,7 @@ TEST_F(RedisStoreTest, G05_WhatIsNoWholeRecordIsNoAnswer) {
   }
   server_->say({"SET", name, whole});
   ASSERT_FALSE(process_->find("a")) << "a record without an end";
+  ASSERT_FALSE(process_->seek("a")) << "the same by the short way";
   server_->say({"SET", name, whole, "PX", "60000"});
   ASSERT_TRUE(process_->find("a"));
   EXPECT_EQ((*process_->find("a"))->subject, "alice") << "the whole one is one";
