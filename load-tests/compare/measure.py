@@ -45,18 +45,22 @@ class Target:
 
 
 class Requests(Target):
-    """CPU of `processes` for each request that wrk makes over 64 kept connections as fast as it can. `load`: settings of wrk/requests.lua."""
+    """CPU of `processes` for each request that wrk makes over 64 kept connections as fast as it can. `load`: settings of wrk/requests.lua.
+    `settles`: a second goes before each visit that does not count, for what falls due by the clock and not by requests."""
 
     def __init__(self, name, against, processes: list[Process], url: str, expect: int = 200, redis=None, unit: str | None = None,
-                 **load):
+                 settles: bool = False, **load):
         super().__init__(name, against)
         self.unit = unit or self.unit
         self._processes, self._url, self._expect, self._redis, self._load = processes, url, expect, redis, load
+        self._settles = settles
 
     def warm_up(self, world: World) -> None:
         self._ask(world, 1)
 
     def visit(self, world: World, seconds: int) -> dict:
+        if self._settles:
+            self._ask(world, 1)
         before, asked = sum(each.cpu_nanoseconds() for each in self._processes), self._store_commands()
         result = self._ask(world, seconds)
         after = sum(each.cpu_nanoseconds() for each in self._processes)

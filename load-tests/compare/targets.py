@@ -80,7 +80,9 @@ class Catalogue:
         world = self._world
         warm, gateway = world.sessions.create(WARM_SESSIONS), world.gateway("sessions", redis=True)
         yield self._haproxy
-        yield self._requests("sallyport tls session warm", (self._haproxy,), gateway, "/session/small", redis=world.redis, credentials=warm["ours"])
+        # The store is told of a session's use once a minute: between two visits that falls due for all of them.
+        yield self._requests("sallyport tls session warm", (self._haproxy,), gateway, "/session/small", redis=world.redis, settles=True,
+                             credentials=warm["ours"])
         stored = world.sessions.create(self._options.sessions)
         lua, auth = world.nginx_lua, world.nginx_auth
         cold = {"order": "random", "redis": world.redis}
