@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "authenticate/hash_chains.hpp"
 #include "authenticate/keyed_hash.hpp"
+#include "base/prefetch.hpp"
 
 namespace sallyport::authenticate {
 
@@ -20,24 +22,22 @@ namespace sallyport::authenticate {
 template <class Value>
 class ClockMap {
  public:
-  using Place = std::uint32_t;
-  static constexpr Place kNone = UINT32_MAX;
+  using Place = HashChains::Place;
+  static constexpr Place kNone = HashChains::kNone;
 
   ClockMap(std::size_t entries_max, std::size_t bytes_max)
-      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)),
-        bytes_max_(bytes_max),
-        buckets_(std::bit_ceil(std::max<std::size_t>(entries_max_, 1)), kNone) {}
+      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)), bytes_max_(bytes_max), chains_(entries_max_) {}
 
   [[nodiscard]] Place find(std::string_view text) const noexcept {
-    const std::uint64_t hash = hash_of_(text);
-    Place at = buckets_[slot(hash)];
-    while (at != kNone && (entries_[at].hash != hash || entries_[at].text != text)) at = entries_[at].next;
-    return at;
+    return chains_.find(hash_of_(text), [&](Place at) {
+      prefetch(&entries_[at]);
+      return entries_[at].text == text;
+    });
   }
   [[nodiscard]] Value& operator[](Place at) noexcept { return entries_[at].value; }
   [[nodiscard]] const Value& operator[](Place at) const noexcept { return entries_[at].value; }
   // Spares it when the hand comes by next.
-  void use(Place at) noexcept { entries_[at].is_referenced = true; }
+  void use(Place at) noexcept { marks_[at] = Mark::used; }
 
   // `text` must not be here. Makes room first: dropped(place) is called for each entry that goes, before it does. kNone: it alone is over a
   // bound. `bytes` is what the value holds outside itself.
@@ -51,30 +51,37 @@ class ClockMap {
       remove(victim);
     }
     std::string copy(text);  // before anything changes: it may throw
-    const std::uint64_t hash = hash_of_(text);
     const Place at = take_place();
-    entries_[at] = Entry{hash, std::move(copy), std::move(value), bytes, buckets_[slot(hash)], true, false};
-    buckets_[slot(hash)] = at;
+    entries_[at] = Entry{std::move(copy), std::move(value), bytes};
+    marks_[at] = Mark::unused;
+    chains_.link(hash_of_(text), at);
     bytes_ += bytes;
     return at;
   }
 
   void remove(Place at) noexcept {
-    Entry& entry = entries_[at];
-    Place* link = &buckets_[slot(entry.hash)];
-    while (*link != at) link = &entries_[*link].next;
-    *link = entry.next;
-    bytes_ -= entry.bytes;
-    entry = Entry{};
+    chains_.unlink(at);
+    marks_[at] = Mark::free;
+    bytes_ -= entries_[at].bytes;
+    entries_[at] = Entry{};
     free_.push_back(at);  // its room was reserved when the entry was made
   }
 
   void clear() {
-    std::fill(buckets_.begin(), buckets_.end(), kNone);
+    chains_.clear();
     entries_.clear();
+    marks_.clear();
     free_.clear();
     hand_ = 0;
     bytes_ = 0;
+  }
+
+  // All of them, one by one.
+  template <class Visit>
+  void each(Visit visit) const {
+    for (std::size_t at = 0; at < entries_.size(); ++at) {
+      if (marks_[at] != Mark::free) visit(entries_[at].value);
+    }
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size() - free_.size(); }
@@ -83,33 +90,35 @@ class ClockMap {
 
  private:
   struct Entry {
-    std::uint64_t hash = 0;
     std::string text;
     Value value{};
     std::size_t bytes = 0;
-    Place next = kNone;  // in the bucket's chain
-    bool is_taken = false;
-    bool is_referenced = false;  // since the hand last passed
   };
-
-  [[nodiscard]] std::size_t slot(std::uint64_t hash) const noexcept { return hash & (buckets_.size() - 1); }
+  enum class Mark : unsigned char {
+    free,    // no entry is there
+    unused,  // since the hand last passed
+    used,
+  };
 
   // Only while there is an entry: then two rounds suffice.
   Place next_victim() noexcept {
     for (;;) {
-      hand_ = hand_ + 1 >= entries_.size() ? 0 : hand_ + 1;
-      Entry& entry = entries_[hand_];
-      if (!entry.is_taken) continue;
-      if (!entry.is_referenced) return static_cast<Place>(hand_);
-      entry.is_referenced = false;
+      hand_ = hand_ + 1 >= marks_.size() ? 0 : hand_ + 1;
+      if (marks_[hand_] == Mark::unused) return static_cast<Place>(hand_);
+      if (marks_[hand_] == Mark::used) marks_[hand_] = Mark::unused;
     }
   }
 
+  // All that may throw stands before the first change that anybody could see.
   Place take_place() {
     if (free_.empty()) {
-      if (free_.capacity() <= entries_.size()) free_.reserve(2 * entries_.size() + 1);  // so that remove() never allocates
+      const std::size_t count = entries_.size() + 1;
+      if (free_.capacity() < count) free_.reserve(2 * count);  // so that remove() never allocates
+      chains_.make_room(count);
+      marks_.reserve(std::bit_ceil(count));
       entries_.emplace_back();
-      return static_cast<Place>(entries_.size() - 1);
+      marks_.push_back(Mark::free);
+      return static_cast<Place>(count - 1);
     }
     const Place at = free_.back();
     free_.pop_back();
@@ -119,8 +128,9 @@ class ClockMap {
   const std::size_t entries_max_;
   const std::size_t bytes_max_;
   const KeyedHash hash_of_;
-  std::vector<Place> buckets_;
+  HashChains chains_;
   std::vector<Entry> entries_;
+  std::vector<Mark> marks_;  // by place, as entries_; apart from them, so that the hand reads nothing of the entries that it spares
   std::vector<Place> free_;
   std::size_t hand_ = 0;
   std::size_t bytes_ = 0;

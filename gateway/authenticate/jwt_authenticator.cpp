@@ -156,7 +156,10 @@ JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, c
   const bool knows_revocations = revocations_.is_complete();
   if (is_revoked(facts, now)) return {Refused{RefusalReason::revoked, verification.issuer->settings.name}};
   if (!knows_revocations) return {identity::Unavailable{"what was revoked is not known yet"}};
-  const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
+  struct Counted final : identity::VerifiedIdentity {  // in one piece with its counter: one line of memory less for each request
+    explicit Counted(identity::IdentityFacts facts) : VerifiedIdentity(std::move(facts)) {}
+  };
+  const identity::IdentityPtr identity = std::make_shared<const Counted>(std::move(facts));
   cache_.insert(bearer.token, std::move(verification.issuer), identity, now, generation, verification.keys_generation);
   // After it is remembered: others may show it with their certificate, and it need not be verified for each that may not.
   if (auto refused = check_certificate(identity->facts(), certificate)) return {std::move(*refused)};

@@ -70,8 +70,10 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::recall(const ImplPtr& sel
   if (auto known = use(self, self->cache.find(kind, cookie), settings)) return known;
   auto opened = self->open(kind, cookie, settings);
   if (auto* outcome = std::get_if<AuthOutcome>(&opened)) return std::move(*outcome);
-  // A foreign cookie can be spelled in many ways; all of them are one session, which is asked for once.
-  if (auto known = use(self, self->cache.find(kind, std::get<Subject>(opened).key), settings)) return known;
+  // A foreign cookie can be spelled in many ways; all of them are one session, which is asked for once. Ours has one spelling.
+  if (kind == SessionKind::foreign) {
+    if (auto known = use(self, self->cache.find(kind, std::get<Subject>(opened).key), settings)) return known;
+  }
   ++self->around.metrics.session_cache_misses;
   return std::nullopt;
 }

@@ -1,56 +1,49 @@
 #include "authenticate/session_cache.hpp"
 
 #include "authenticate/identity_bytes.hpp"
+#include "base/prefetch.hpp"
 
 namespace sallyport::authenticate {
 
 SessionCache::SessionCache(std::size_t entries_max, std::size_t bytes_max)
-    : sessions_(entries_max, bytes_max), keys_(std::bit_ceil(std::max<std::size_t>(sessions_.entries_max(), 1)), kNone) {}
+    : sessions_(entries_max, bytes_max), keys_(sessions_.entries_max()) {}
 
-std::size_t SessionCache::slot(const store::Digest& key) const noexcept {
-  return hash_of_({reinterpret_cast<const char*>(key.data()), key.size()}) & (keys_.size() - 1);
+std::uint64_t SessionCache::hash_of(const store::Digest& key) const noexcept {
+  return hash_of_text_({reinterpret_cast<const char*>(key.data()), key.size()});
 }
 
 CachedSession* SessionCache::find(SessionKind kind, std::string_view cookie) noexcept {
   const Place at = sessions_.find(cookie);
   // The value of one cookie under the name of the other is no credential.
-  if (at == kNone || sessions_[at].session.kind != kind) return nullptr;
+  if (at == kNone || sessions_[at].kind != kind) return nullptr;
   sessions_.use(at);
-  return &sessions_[at].session;
+  prefetch(sessions_[at].identity.get());  // of one in a thousand it is far away, and seldom asked for before the request is judged
+  return &sessions_[at];
 }
 
 CachedSession* SessionCache::find(SessionKind kind, const store::Digest& key) noexcept {
   const Place at = place_of(kind, key);
   if (at == kNone) return nullptr;
   sessions_.use(at);
-  return &sessions_[at].session;
+  return &sessions_[at];
 }
 
 SessionCache::Place SessionCache::place_of(SessionKind kind, const store::Digest& key) const noexcept {
-  Place at = keys_[slot(key)];
-  while (at != kNone && (sessions_[at].session.kind != kind || sessions_[at].session.key != key)) at = sessions_[at].next;
-  return at;
+  return keys_.find(hash_of(key), [&](Place at) { return sessions_[at].kind == kind && sessions_[at].key == key; });
 }
 
 void SessionCache::insert(std::string_view cookie, CachedSession session) {
   forget(session.kind, session.key);
   if (const Place old = sessions_.find(cookie); old != kNone) remove(old);
-  const std::size_t chain = slot(session.key);
+  keys_.make_room(sessions_.size() + 1);  // places are given out from the first on
+  const std::uint64_t hash = hash_of(session.key);
   const std::size_t bytes = bytes_of(*session.identity);
-  const Place at = sessions_.insert(cookie, Linked{std::move(session), kNone}, bytes, [this](Place dropped) { unlink(dropped); });
-  if (at == kNone) return;
-  sessions_[at].next = keys_[chain];
-  keys_[chain] = at;
-}
-
-void SessionCache::unlink(Place at) noexcept {
-  Place* link = &keys_[slot(sessions_[at].session.key)];
-  while (*link != at) link = &sessions_[*link].next;
-  *link = sessions_[at].next;
+  const Place at = sessions_.insert(cookie, std::move(session), bytes, [this](Place dropped) { keys_.unlink(dropped); });
+  if (at != kNone) keys_.link(hash, at);
 }
 
 void SessionCache::remove(Place at) noexcept {
-  unlink(at);
+  keys_.unlink(at);
   sessions_.remove(at);
 }
 
@@ -63,14 +56,12 @@ bool SessionCache::forget(SessionKind kind, const store::Digest& key) noexcept {
 
 void SessionCache::clear() {
   sessions_.clear();
-  std::fill(keys_.begin(), keys_.end(), kNone);
+  keys_.clear();
 }
 
 std::size_t SessionCache::size_of(std::uint64_t epoch) const noexcept {
   std::size_t count = 0;
-  for (const Place chain : keys_) {
-    for (Place at = chain; at != kNone; at = sessions_[at].next) count += sessions_[at].session.epoch == epoch ? 1 : 0;
-  }
+  sessions_.each([&](const CachedSession& session) { count += session.epoch == epoch ? 1 : 0; });
   return count;
 }
 

@@ -52,22 +52,17 @@ class SessionCache {
   [[nodiscard]] std::size_t bytes() const noexcept { return sessions_.bytes(); }
 
  private:
-  struct Linked {
-    CachedSession session;
-    std::uint32_t next = UINT32_MAX;  // in the chain of its key
-  };
-  using Sessions = ClockMap<Linked>;
+  using Sessions = ClockMap<CachedSession>;
   using Place = Sessions::Place;
   static constexpr Place kNone = Sessions::kNone;
 
-  [[nodiscard]] std::size_t slot(const store::Digest& key) const noexcept;
+  [[nodiscard]] std::uint64_t hash_of(const store::Digest& key) const noexcept;
   [[nodiscard]] Place place_of(SessionKind kind, const store::Digest& key) const noexcept;
-  void unlink(Place at) noexcept;
   void remove(Place at) noexcept;
 
-  const KeyedHash hash_of_;
+  const KeyedHash hash_of_text_;
   Sessions sessions_;
-  std::vector<Place> keys_;  // the chains
+  HashChains keys_;
 };
 
 // Until when what was remembered was known to be true. An epoch ends when everything may have changed; what was remembered in it must be

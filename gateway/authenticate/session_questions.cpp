@@ -160,9 +160,11 @@ Task<void> SessionAuthenticator::Impl::fly_foreign(ImplPtr self, FlightPtr fligh
 }
 
 IdentityPtr SessionAuthenticator::Impl::make_identity(const Flight& flight, IdentityFacts facts) {
-  const auto* identity = new identity::VerifiedIdentity(std::move(facts));
-  if (flight.subject.kind == SessionKind::own) return IdentityPtr(identity);
-  return IdentityPtr(identity, ForeignOrigin{flight.subject.foreign_id, flight.settings});
+  struct Counted final : identity::VerifiedIdentity {  // in one piece with its counter: one line of memory less for each request
+    explicit Counted(IdentityFacts facts) : VerifiedIdentity(std::move(facts)) {}
+  };
+  if (flight.subject.kind == SessionKind::own) return std::make_shared<const Counted>(std::move(facts));
+  return IdentityPtr(new identity::VerifiedIdentity(std::move(facts)), ForeignOrigin{flight.subject.foreign_id, flight.settings});
 }
 
 AuthOutcome SessionAuthenticator::Impl::forget(const Flight& flight, Refused refused) {

@@ -2,6 +2,7 @@
 
 #include "authenticate/clock_map.hpp"
 #include "authenticate/identity_bytes.hpp"
+#include "base/prefetch.hpp"
 
 namespace sallyport::authenticate {
 namespace {
@@ -30,6 +31,7 @@ VerifiedTokenCache::Hit VerifiedTokenCache::find(std::string_view token, WallTim
   const auto at = tokens.find(token);
   if (at != tokens.kNone) {
     Entry& entry = tokens[at];
+    prefetch(entry.identity.get());
     if (now >= entry.verified_at && now < entry.identity->facts().expires_at) {
       tokens.use(at);
       ++hits_;

@@ -1,0 +1,15 @@
+// Asks for memory ahead of its use: a hint that changes nothing but when it is there.
+#pragma once
+
+#include <cstddef>
+
+namespace sallyport {
+
+// The whole of *object, which may be anywhere; nullptr is no harm.
+template <class T>
+inline void prefetch(const T* object) noexcept {
+  constexpr std::size_t kLineBytes = 64;
+  for (std::size_t at = 0; at < sizeof(T); at += kLineBytes) __builtin_prefetch(reinterpret_cast<const char*>(object) + at);
+}
+
+}  // namespace sallyport
