@@ -64,7 +64,7 @@ struct SessionAuthenticator::Impl {
   // A cookie and whose key it is: of a cold session recall() opens the cookie, and ask() does again at once.
   struct Opened {
     std::string cookie;
-    store::Digest key{};
+    store::Digest key;
   };
 
   Impl(const Surroundings& lent, std::size_t entries_max) : around(lent), cache(entries_max, bytes_max(entries_max)) {}
