@@ -47,9 +47,11 @@ struct SessionAuthenticator::Impl {
   };
 
   // One question to the store, for everybody who asks the same while it is under way.
-  struct Flight {
+  struct Flight final : store::SessionSeeker {
     Flight(Executor executor, Subject whose, std::string text, SessionSettingsPtr by)
         : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(executor) {}
+    // Of a question that is asked in no coroutine.
+    void told(Result<std::optional<store::Session>> found) override;
 
     const Subject subject;
     const std::string cookie;
@@ -57,7 +59,9 @@ struct SessionAuthenticator::Impl {
     bool heard = false;    // changes were heard when it was asked
     bool changed = false;  // the session, or everything, since it was asked
     std::optional<AuthOutcome> outcome;
-    Event landed;  // when the outcome is there
+    Event landed;               // when the outcome is there
+    std::weak_ptr<Impl> asker;  // who has it in its table
+    Moment asked{};
   };
   using FlightPtr = std::shared_ptr<Flight>;
 
@@ -73,7 +77,6 @@ struct SessionAuthenticator::Impl {
   using ImplPtr = std::shared_ptr<Impl>;
   using FlightKey = std::pair<SessionKind, store::Digest>;
   class Landing;
-  class Seeker;
 
   bool hears(MonotonicTime now) noexcept;
   [[nodiscard]] Moment now() const { return {around.clock.wall_now(), around.clock.monotonic_now()}; }
@@ -91,8 +94,7 @@ struct SessionAuthenticator::Impl {
   [[nodiscard]] std::optional<store::Digest> open_own(std::string_view cookie);
 
   static Task<AuthOutcome> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
-  static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, const std::string& cookie,
-                         const SessionSettingsPtr& settings);
+  static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie, const SessionSettingsPtr& settings);
   static Task<void> fly_own(ImplPtr self, FlightPtr flight);
   // What the store said of one of our own sessions, which it was asked for at `asked`.
   static void land_own(const ImplPtr& self, Flight& flight, const Moment& asked, Result<std::optional<store::Session>> found);

@@ -37,26 +37,18 @@ class SessionAuthenticator::Impl::Landing {
   Flight& flight_;
 };
 
-// A flight without a coroutine.
-class SessionAuthenticator::Impl::Seeker final : public store::SessionSeeker {
- public:
-  Seeker(ImplPtr impl, FlightPtr flight, const Moment& asked) : impl_(std::move(impl)), flight_(std::move(flight)), asked_(asked) {}
-  void told(Result<std::optional<store::Session>> found) override {
-    const Landing landing(*impl_, *flight_);
-    land_own(impl_, *flight_, asked_, std::move(found));
-  }
-
- private:
-  const ImplPtr impl_;
-  const FlightPtr flight_;
-  const Moment asked_;
-};
+void SessionAuthenticator::Impl::Flight::told(Result<std::optional<store::Session>> found) {
+  const ImplPtr impl = asker.lock();
+  if (!impl) return;  // and nobody waits
+  const Landing landing(*impl, *this);
+  land_own(impl, *this, asked, std::move(found));
+}
 
 Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings) {
   auto opened = self->open(kind, cookie, *settings);
   if (auto* outcome = std::get_if<AuthOutcome>(&opened)) co_return std::move(*outcome);
   const Executor executor = co_await boost::asio::this_coro::executor;
-  const FlightPtr flight = board(self, executor, std::get<Subject>(std::move(opened)), cookie, settings);
+  const FlightPtr flight = board(self, executor, std::get<Subject>(std::move(opened)), std::move(cookie), settings);
   while (!flight->outcome) {
     Event::Wait landing = flight->landed.wait();
     co_await std::move(landing);  // or whoever gives this request up: the outcome decides
@@ -73,7 +65,7 @@ Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind
 
 // The flight that will tell, or a new one. Whoever comes after a change must not learn from a question that was asked before it; and when
 // changes are not heard nobody can say whether one came between.
-auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, Subject subject, const std::string& cookie,
+auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie,
                                        const SessionSettingsPtr& settings) -> FlightPtr {
   const FlightKey key(subject.kind, subject.key);
   const bool heard = self->hears(self->around.clock.monotonic_now());
@@ -83,11 +75,13 @@ auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, S
     return heard && flight.heard && !flight.changed && flight.settings == settings;
   });
   if (joined != end) return joined->second;
-  const auto flight = std::make_shared<Flight>(executor, std::move(subject), cookie, settings);
+  const auto flight = std::make_shared<Flight>(executor, std::move(subject), std::move(cookie), settings);
   flight->heard = heard;
   self->flights.emplace(key, flight);
   const bool is_own = key.first == SessionKind::own;
-  if (is_own && self->store->seek_session(key.second, std::make_shared<Seeker>(self, flight, self->now()))) return flight;
+  flight->asker = self;
+  flight->asked = self->now();
+  if (is_own && self->store->seek_session(key.second, flight)) return flight;
   Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
   self->around.tasks.spawn(std::move(task));
   return flight;

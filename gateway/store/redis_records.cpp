@@ -130,7 +130,9 @@ Result<std::optional<Session>> parse_session_record(std::string_view text, const
   constexpr std::array<std::string_view, 2> kWhom{"subject", "claims"};
   if (text.size() > kRecordBytesMax) return malformed("a session record over the limit");
   const std::optional<WrittenHead> head = read_written_head(text, key);
-  Result<Json> document = head ? Json::parse("{" + std::string(head->rest), kLimits) : Json::parse(text, kLimits);
+  std::string rest;
+  if (head) rest.append(1, '{').append(head->rest);
+  Result<Json> document = Json::parse(head ? std::string_view(rest) : text, kLimits);
   if (!document) return malformed("a session record that is no JSON");
   SessionTimes times;
   if (head) {
