@@ -1,5 +1,7 @@
 #include "http/cookie.hpp"
 
+#include <array>
+
 #include "base/text.hpp"
 
 namespace sallyport::http {
@@ -12,12 +14,17 @@ constexpr bool is_cookie_octet(char c) noexcept {
   return byte > 0x20 && byte < 0x7F && c != '"' && c != ',' && c != ';' && c != '\\';
 }
 
+constexpr std::array<bool, 256> kCookieOctets = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t byte = 0; byte < table.size(); ++byte) table[byte] = is_cookie_octet(static_cast<char>(byte));
+  return table;
+}();
+
 bool is_cookie_value(std::string_view value) noexcept {
   if (value.size() >= 2 && value.starts_with('"') && value.ends_with('"')) value = value.substr(1, value.size() - 2);
-  for (const char c : value) {
-    if (!is_cookie_octet(c)) return false;
-  }
-  return true;
+  bool is_good = true;  // of all, without a branch for each: nearly every value is good to its end
+  for (const char c : value) is_good &= kCookieOctets[static_cast<unsigned char>(c)];
+  return is_good;
 }
 
 bool read_pair(std::string_view piece, CookiePair& pair) noexcept {
