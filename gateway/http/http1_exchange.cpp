@@ -221,7 +221,7 @@ bool Http1Exchange::send_now(std::string_view& bytes) {
 
 // The last bytes of an answer after which the connection goes on: nothing more is said until the client speaks.
 bool Http1Exchange::send_soon(std::string_view& bytes) {
-  if (aborted_) return false;
+  if (aborted_ || bytes.empty()) return !aborted_;
   const transport::IoResult written = stream_.write_soon(bytes.substr(0, kWritePieceBytes));
   if (written.ok()) bytes.remove_prefix(written.bytes);
   return send_now(bytes);

@@ -10,6 +10,13 @@ constexpr std::size_t kFirstReadBytes = 4 * 1024;   // most heads fit; larger on
 constexpr std::size_t kLingerBytesMax = 64 * 1024;  // DESIGN §3.5 "Limits"
 constexpr std::chrono::milliseconds kLingerTimeMax{1'000};
 
+// What was taken of an answer and has not gone out goes out before the stream ends: the client has been told that it is complete.
+Task<void> send_unsent(transport::Stream& stream, const SessionContext& context) {
+  if (!stream.has_unsent()) co_return;
+  stream.expire_after(context.timeouts.write);
+  static_cast<void>(co_await stream.wait_until_sent());
+}
+
 // What a connection needs while requests come. When they cease it ends, and another one begins with the next.
 class Http1Session {
  public:
@@ -154,6 +161,7 @@ class Http1Session {
 
   // Lets the answer arrive: a close with unread input would send a reset that overtakes it.
   Task<void> linger() {
+    co_await send_unsent(stream_, context_);
     stream_.shutdown_write();
     stream_.expire_after(kLingerTimeMax);
     std::size_t drained = 0;
@@ -192,12 +200,13 @@ Task<void> serve_http1(transport::Stream& stream, const Peer& peer, const Sessio
     Http1Session::Begin begin = Http1Session::Begin::anew;
     for (;;) {
       const Http1Session::End end = co_await serve_until_silent(stream, peer, context, state, begin);
-      if (end == Http1Session::End::closed) co_return;
+      if (end == Http1Session::End::closed) break;
       const transport::IoStatus woken = co_await stream.wait_readable();
       if (woken == transport::IoStatus::timed_out) stream.shutdown_write();
-      if (woken != transport::IoStatus::ok) co_return;
+      if (woken != transport::IoStatus::ok) break;
       begin = Http1Session::Begin::woken;
     }
+    co_await send_unsent(stream, context);
   } catch (...) {
     stream.abort();
     throw;

@@ -65,7 +65,7 @@ struct Listener::Connection {
   void end_if_idle() noexcept {
     if (!session.idle) return;
     stream.shutdown_write();
-    stream.abort();
+    if (!stream.has_unsent()) stream.abort();  // else the end of an answer and the FIN go out when there is room
   }
 
   Listener& listener;

@@ -30,8 +30,9 @@ class Outbox {
   }
   // What takes() has allowed. A copy of the bytes; the stream takes itself out before it ends (send_of).
   void put(Stream& stream, std::span<const char> bytes) noexcept;
-  // The stream's pieces go out now.
+  // The stream's pieces go out now, or everybody's.
   void send_of(Stream& stream) noexcept;
+  void send_all() noexcept;
 
  private:
   static constexpr std::size_t kPiecesMax = 2 * kTurnsMax;
@@ -42,7 +43,6 @@ class Outbox {
     std::size_t size;
   };
 
-  void send_all() noexcept;
   void send(Piece& piece) noexcept;
 
   std::unique_ptr<std::array<char, kBytesMax>> bytes_;

@@ -188,16 +188,20 @@ void Stream::send_deferred(std::span<const char> bytes) noexcept {
 void Stream::keep_unsent(std::span<const char> bytes) noexcept {
   try {
     unsent_.append(bytes.data(), bytes.size());
-    wait_to_send();
   } catch (...) {
-    abort();  // no memory: better no answer than a part of one
+    return abort();  // no memory: better no answer than a part of one
   }
+  wait_to_send();
 }
 
-void Stream::wait_to_send() {
-  readiness_.when_writable([this] {
-    if (!unsent_.empty()) send_unsent();
-  });
+void Stream::wait_to_send() noexcept {
+  try {
+    readiness_.when_writable([this] {
+      if (!unsent_.empty()) send_unsent();
+    });
+  } catch (...) {
+    abort();
+  }
 }
 
 void Stream::send_unsent() noexcept {
@@ -272,6 +276,7 @@ Task<Result<void>> Stream::handshake() {
   for (;;) {
     if (!is_open()) co_return make_error(Fault::broken, "aborted");
     if (timed_out_) co_return make_error(Fault::timed_out, "the TLS handshake did not end in time");
+    readiness_.outbox().send_all();  // nobody waits for a signature of ours
     ERR_clear_error();
     const int returned = SSL_do_handshake(ssl_);
     if (returned == 1) {
@@ -397,6 +402,7 @@ IoResult Stream::try_read(std::span<char> into) {
 IoResult Stream::try_write(std::span<const char> bytes) {
   if (!is_open()) return {IoStatus::failed};
   if (timed_out_) return {IoStatus::timed_out};
+  if (bytes.empty()) return {IoStatus::ok};  // which OpenSSL takes for a failure
   Direction ignored = Direction::write;
   return write_now(bytes, ignored);
 }
@@ -406,6 +412,17 @@ IoResult Stream::write_soon(std::span<const char> bytes) {
   const IoResult written = try_write(bytes);
   may_defer_ = false;
   return written;
+}
+
+Task<IoStatus> Stream::wait_until_sent() {
+  for (;;) {
+    if (!is_open()) co_return IoStatus::failed;
+    if (timed_out_) co_return IoStatus::timed_out;
+    const IoStatus sent = send_what_was_taken();
+    if (sent != IoStatus::would_block) co_return sent;
+    Readiness::Wait wait = readiness_.wait(Role::writer, Direction::write);
+    co_await std::move(wait);
+  }
 }
 
 Task<IoStatus> Stream::wait_for_either() {
@@ -445,8 +462,9 @@ bool Stream::has_buffered_input() const noexcept { return ssl_ != nullptr && SSL
 
 void Stream::shutdown_write() noexcept {
   if (!is_open() || write_shut_) return;
-  write_shut_ = true;
-  if (send_what_was_taken() == IoStatus::ok) end_direction();
+  const IoStatus taken = send_what_was_taken();
+  write_shut_ = true;  // from here on send_unsent() ends it
+  if (taken == IoStatus::ok) end_direction();
 }
 
 void Stream::end_direction() noexcept {

@@ -79,6 +79,10 @@ class Stream {
   // what others say in this turn of the loop (Outbox), or at once outside of one. ok means taken, as it does of the kernel: when they
   // cannot go out any more the stream is aborted. Else as try_write.
   [[nodiscard]] IoResult write_soon(std::span<const char> bytes);
+  // Whether some of what was taken has not gone out. Who closes the stream in order waits until it has: abort() drops it.
+  [[nodiscard]] bool has_unsent() const noexcept { return is_deferred_ || !unsent_.empty(); }
+  // ok, timed_out or failed. Counts as the writer.
+  [[nodiscard]] Task<IoStatus> wait_until_sent();
 
   // Before TLS: what waits in the socket, as a copy that leaves it there, once it is more than `seen` bytes. `bytes` counts from the first.
   [[nodiscard]] Task<IoResult> peek_more(std::span<char> into, std::size_t seen);
@@ -138,7 +142,7 @@ class Stream {
   // What was written before goes first; would_block or failed when it could not.
   [[nodiscard]] IoStatus send_what_was_taken() noexcept;
   void keep_unsent(std::span<const char> bytes) noexcept;
-  void wait_to_send();
+  void wait_to_send() noexcept;
   void send_unsent() noexcept;
   void end_direction() noexcept;
 

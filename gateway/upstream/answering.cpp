@@ -222,7 +222,7 @@ void Forwarding::client_left() { fail(ForwardStatus::client_gone, "the client we
 bool Forwarding::is_reusable() const noexcept {
   return work_->head.keep_alive && answer_framing() != Framing::until_close && !is_early_ && !ended_by_close_ &&
          request_.may_share_connection() && body_ == http::BodyState::end && pending_.empty() && work_->input.empty() &&
-         !stream_->has_buffered_input();
+         !stream_->has_buffered_input() && !stream_->has_unsent();
 }
 
 void Forwarding::complete() {

@@ -83,6 +83,13 @@ class ScriptedHandler final : public RequestHandler {
       static_cast<void>(co_await exchange.finish());
       co_return;
     }
+    if (path.starts_with("/chunks/")) {
+      exchange.start(200, {}, {AnswerBody::Kind::stream});
+      static_cast<void>(co_await exchange.write(std::string(std::stoul(path.substr(8)), 'L')));
+      static_cast<void>(co_await exchange.write(std::string(3'000, 'e')));
+      static_cast<void>(co_await exchange.finish());
+      co_return;
+    }
     if (path == "/large") body.assign(1'000'000, 'L');
     const std::string answer = path + ":" + body;
     exchange.start(200, {}, {AnswerBody::Kind::sized, answer.size()});
@@ -157,6 +164,7 @@ class Http1SessionTest : public ::testing::Test {
   Task<void> serve(transport::Socket socket) {
     transport::Stream stream(std::move(socket), wheel_);
     current_ = &stream;
+    if (send_buffer_ > 0) ::setsockopt(stream.native_handle(), SOL_SOCKET, SO_SNDBUF, &send_buffer_, sizeof send_buffer_);
     if (tls_) {
       const Result<void> accepted = co_await stream.accept_tls(tls_.get());
       EXPECT_TRUE(accepted) << accepted.error().detail;
@@ -201,6 +209,7 @@ class Http1SessionTest : public ::testing::Test {
   SystemClock clock_;
   std::atomic<int> exceptions_{0};
   std::uint16_t port_ = 0;
+  int send_buffer_ = 0;  // the kernel's usual
   std::thread thread_;
 };
 
@@ -477,6 +486,27 @@ TEST_F(Http1SessionTest, M03_GivesUpOnAClientThatDoesNotRead) {
   SocketClient next(port_);
   next.send(get("/fine"));
   EXPECT_TRUE(read_answer(next).ends_with("/fine:"));
+}
+
+// The end of an answer may have been taken without having gone out when the client's own end is read.
+TEST_F(Http1SessionTest, ASlowReaderThatHasEndedItsDirectionGetsAllOfItsAnswer) {
+  send_buffer_ = 8 * 1024;
+  start();
+  for (int i = 0; i < 20; ++i) {
+    SocketClient client(port_);
+    const int small = 32 * 1024;
+    ::setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    client.send(get("/chunks/" + std::to_string(200'000 + i * 1'777)));
+    client.finish_sending();
+    std::string answer;
+    std::array<char, 4096> piece{};
+    for (ssize_t got = 1; got > 0;) {
+      got = ::recv(client.fd(), piece.data(), piece.size(), 0);
+      answer.append(piece.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    EXPECT_TRUE(answer.ends_with("eee\r\n0\r\n\r\n")) << answer.size() << " bytes";
+  }
 }
 
 TEST_F(Http1SessionTest, M04_ClosesASilentConnection) {

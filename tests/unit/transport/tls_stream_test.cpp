@@ -100,6 +100,29 @@ TEST_F(TlsStreamTest, WhatIsWrittenSoonKeepsItsPlaceAmongTheRecords) {
   EXPECT_EQ(got, "one two three four");
 }
 
+TEST_F(TlsStreamTest, NothingIsWrittenSoonWithoutHarm) {
+  int ends = 0;
+  serve(
+      [&](TlsPeer& tls) {
+        if (!tls.handshake()) return;
+        tls.write("go");
+        EXPECT_EQ(tls.read(), "body");
+        EXPECT_EQ(tls.read(), "");
+        ends = SSL_get_shutdown(tls.ssl());
+      },
+      [](Stream& stream) -> Task<void> {
+        std::array<char, 2> go{};
+        const IoResult read = co_await stream.read_some(go);
+        EXPECT_TRUE(read.ok());
+        const IoResult body = co_await stream.write_all(std::string_view("body"));
+        EXPECT_TRUE(body.ok());
+        EXPECT_TRUE(stream.write_soon(std::string_view()).ok());
+        EXPECT_FALSE(stream.has_unsent());
+        stream.shutdown_write();
+      });
+  EXPECT_NE(ends & SSL_RECEIVED_SHUTDOWN, 0) << "no close_notify";
+}
+
 struct VersionRow {
   const char* name;
   int version;
@@ -159,7 +182,8 @@ TEST_P(OldTlsVersions, L01_AreRefused) {
   EXPECT_FALSE(client_ok);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tls, OldTlsVersions, ::testing::Values(OldVersionRow{"tls10", TLS1_VERSION}, OldVersionRow{"tls11", TLS1_1_VERSION}),
+INSTANTIATE_TEST_SUITE_P(Tls, OldTlsVersions,
+                         ::testing::Values(OldVersionRow{"tls10", TLS1_VERSION}, OldVersionRow{"tls11", TLS1_1_VERSION}),
                          [](const auto& row) { return row.param.name; });
 
 struct SuiteRow {
@@ -184,10 +208,10 @@ TEST_P(TlsSuites, L02_AreOnlyTheModernOnes) {
 INSTANTIATE_TEST_SUITE_P(
     Tls, TlsSuites,
     ::testing::Values(SuiteRow{"aes128_gcm", "ECDHE-ECDSA-AES128-GCM-SHA256", true},
-                    SuiteRow{"chacha20", "ECDHE-ECDSA-CHACHA20-POLY1305", true}, SuiteRow{"cbc_sha1", "ECDHE-ECDSA-AES128-SHA", false},
-                    SuiteRow{"cbc_sha256", "ECDHE-ECDSA-AES128-SHA256", false}, SuiteRow{"rsa_key_exchange", "AES128-GCM-SHA256", false},
-                    SuiteRow{"finite_field_dh", "DHE-RSA-AES128-GCM-SHA256", false}, SuiteRow{"anonymous", "AECDH-AES128-SHA", false},
-                    SuiteRow{"null_encryption", "ECDHE-ECDSA-NULL-SHA", false}, SuiteRow{"ccm8", "ECDHE-ECDSA-AES128-CCM8", false}),
+                      SuiteRow{"chacha20", "ECDHE-ECDSA-CHACHA20-POLY1305", true}, SuiteRow{"cbc_sha1", "ECDHE-ECDSA-AES128-SHA", false},
+                      SuiteRow{"cbc_sha256", "ECDHE-ECDSA-AES128-SHA256", false}, SuiteRow{"rsa_key_exchange", "AES128-GCM-SHA256", false},
+                      SuiteRow{"finite_field_dh", "DHE-RSA-AES128-GCM-SHA256", false}, SuiteRow{"anonymous", "AECDH-AES128-SHA", false},
+                      SuiteRow{"null_encryption", "ECDHE-ECDSA-NULL-SHA", false}, SuiteRow{"ccm8", "ECDHE-ECDSA-AES128-CCM8", false}),
     [](const auto& row) { return row.param.name; });
 
 TEST_F(TlsStreamTest, L03_RenegotiationIsRefusedAndTheConnectionStaysWhatItWas) {
@@ -300,11 +324,11 @@ std::string random_bytes(std::size_t size) {
 INSTANTIATE_TEST_SUITE_P(
     Tls, TlsGarbage,
     ::testing::Values(GarbageRow{"K23_plain_http", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http request"},
-                    GarbageRow{"noise", random_bytes(64), "wrong version number"},
-                    GarbageRow{"L12_record_too_long", std::string("\x16\x03\x01\x48\x01", 5) + std::string(64, 'x'),
-                               "packet length too long"},
-                    GarbageRow{"wrong_hello_length", std::string("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", 10), "length too short"},
-                    GarbageRow{"application_data_first", std::string("\x17\x03\x03\x00\x05hello", 10), "unexpected message"}),
+                      GarbageRow{"noise", random_bytes(64), "wrong version number"},
+                      GarbageRow{"L12_record_too_long", std::string("\x16\x03\x01\x48\x01", 5) + std::string(64, 'x'),
+                                 "packet length too long"},
+                      GarbageRow{"wrong_hello_length", std::string("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", 10), "length too short"},
+                      GarbageRow{"application_data_first", std::string("\x17\x03\x03\x00\x05hello", 10), "unexpected message"}),
     [](const auto& row) { return row.param.name; });
 
 TEST_F(TlsStreamTest, AClientThatGoesAwayInTheHandshakeIsNoError) {
