@@ -165,6 +165,42 @@ TEST_F(ListenerTest, M16_DrainingEndsIdleConnectionsAndWaitsForBusyOnes) {
   EXPECT_EQ(busy.read(), "finish");
 }
 
+// An answer is complete for its session when it was taken: whatever of it waits for room still goes out.
+TEST_F(ListenerTest, M16_DrainingLetsTheEndOfAnAnswerOut) {
+  auto made = SharedListener::create(settings, clock);
+  shared = std::move(*made);
+  ListenerContext context = worker();
+  std::size_t sent = 0;
+  bool is_idle = false;
+  context.serve = [&](transport::Stream& stream, const http::Peer&, const http::SessionContext&, http::SessionState& state) -> Task<void> {
+    std::array<char, 1> byte{};
+    static_cast<void>(co_await stream.read_some(byte));
+    const std::string piece(16 * 1024, 'x');
+    for (transport::IoResult written = stream.try_write(piece); written.ok(); written = stream.try_write(piece)) sent += written.bytes;
+    EXPECT_TRUE(stream.write_soon(std::string_view("the end")).ok());
+    state.idle = is_idle = true;
+    static_cast<void>(co_await stream.read_some(byte));
+  };
+  auto bound = Listener::bind(shared, std::move(context));
+  listener = std::move(*bound);
+  listener->start();
+  Descriptor client = connect();
+  run_until([&] { return shared->connections() == 1; });
+  client.write("?");
+  run_until([&] { return is_idle; });
+  draining.value = true;
+  listener->drain(clock.monotonic_now() + 1h);
+  std::string got;
+  std::thread reader([&] {
+    got = client.read();
+    client.close();
+  });
+  loop.run(listener->join());
+  reader.join();
+  EXPECT_EQ(got.size(), sent + 7);
+  EXPECT_TRUE(got.ends_with("the end"));
+}
+
 TEST_F(ListenerTest, M16_TheDrainDeadlineEndsWhoIsStillBusy) {
   idle_while_served = false;
   start();
