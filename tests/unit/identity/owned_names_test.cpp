@@ -21,6 +21,7 @@ TEST(FoldName, ReadsCaseAndSeparatorsAsCgiDoes) {
   EXPECT_EQ(fold_name("X!User~ID9"), "x-user-id9");
   EXPECT_TRUE(fold_alike("X_USER_ID", "x-user.id"));
   EXPECT_FALSE(fold_alike("X_USER_ID", "x-user-i"));
+  EXPECT_FALSE(fold_alike("X-User-Id", "Y-User-Id"));
   EXPECT_FALSE(fold_alike("XUserId", "X-User-Id"));
 }
 
