@@ -24,38 +24,38 @@ constexpr std::array<std::pair<std::string_view, Method>, 9> kMethods{{
 }};
 
 struct NamedField {
-  std::string_view name;  // lower case
+  std::string_view name;  // as most write it, which is looked for first
   FieldId id;
 };
 
 // Sorted by length, so that one comparison is usually enough for a name that we do not know.
 constexpr std::array kFields = std::to_array<NamedField>({
-    {"te", FieldId::te},
-    {"via", FieldId::via},
-    {"host", FieldId::host},
-    {"date", FieldId::date},
-    {"cookie", FieldId::cookie},
-    {"expect", FieldId::expect},
-    {"server", FieldId::server},
-    {"origin", FieldId::origin},
-    {"trailer", FieldId::trailer},
-    {"upgrade", FieldId::upgrade},
-    {"location", FieldId::location},
-    {"connection", FieldId::connection},
-    {"keep-alive", FieldId::keep_alive},
-    {"set-cookie", FieldId::set_cookie},
+    {"TE", FieldId::te},
+    {"Via", FieldId::via},
+    {"Host", FieldId::host},
+    {"Date", FieldId::date},
+    {"Cookie", FieldId::cookie},
+    {"Expect", FieldId::expect},
+    {"Server", FieldId::server},
+    {"Origin", FieldId::origin},
+    {"Trailer", FieldId::trailer},
+    {"Upgrade", FieldId::upgrade},
+    {"Location", FieldId::location},
+    {"Connection", FieldId::connection},
+    {"Keep-Alive", FieldId::keep_alive},
+    {"Set-Cookie", FieldId::set_cookie},
     {"tracestate", FieldId::tracestate},
     {"traceparent", FieldId::traceparent},
-    {"retry-after", FieldId::retry_after},
-    {"content-type", FieldId::content_type},
-    {"x-request-id", FieldId::x_request_id},
-    {"authorization", FieldId::authorization},
-    {"content-length", FieldId::content_length},
-    {"sec-fetch-site", FieldId::sec_fetch_site},
-    {"proxy-connection", FieldId::proxy_connection},
-    {"transfer-encoding", FieldId::transfer_encoding},
-    {"proxy-authenticate", FieldId::proxy_authenticate},
-    {"proxy-authorization", FieldId::proxy_authorization},
+    {"Retry-After", FieldId::retry_after},
+    {"Content-Type", FieldId::content_type},
+    {"X-Request-Id", FieldId::x_request_id},
+    {"Authorization", FieldId::authorization},
+    {"Content-Length", FieldId::content_length},
+    {"Sec-Fetch-Site", FieldId::sec_fetch_site},
+    {"Proxy-Connection", FieldId::proxy_connection},
+    {"Transfer-Encoding", FieldId::transfer_encoding},
+    {"Proxy-Authenticate", FieldId::proxy_authenticate},
+    {"Proxy-Authorization", FieldId::proxy_authorization},
 });
 
 constexpr std::size_t kLongestName = kFields.back().name.size();
@@ -110,7 +110,7 @@ FieldId field_id(std::string_view name) noexcept {
   const auto first = kFirstOfLength[name.size()];
   const auto last = kFirstOfLength[name.size() + 1];
   for (const NamedField& field : std::span(kFields).subspan(first, static_cast<std::size_t>(last - first))) {
-    if (field.name.front() == initial && equals_ignoring_case(name, field.name)) return field.id;
+    if (ascii_lower(field.name.front()) == initial && (name == field.name || equals_ignoring_case(name, field.name))) return field.id;
   }
   return FieldId::other;
 }

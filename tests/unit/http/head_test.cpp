@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "base/text.hpp"
+
 namespace sallyport::http {
 namespace {
 
@@ -63,7 +67,13 @@ TEST(FieldIdOf, KnowsEachNameWithoutLetterCase) {
                                                                 {"Upgrade", FieldId::upgrade},
                                                                 {"Proxy-Authenticate", FieldId::proxy_authenticate},
                                                                 {"Proxy-Authorization", FieldId::proxy_authorization}};
-  for (const auto& [name, id] : names) EXPECT_EQ(id, field_id(name)) << name;
+  for (const auto& [name, id] : names) {
+    EXPECT_EQ(id, field_id(name)) << name;
+    EXPECT_EQ(id, field_id(to_lower(name))) << name;
+    std::string upper(name);
+    for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    EXPECT_EQ(id, field_id(upper)) << upper;
+  }
 }
 
 TEST(FieldIdOf, TakesAnAliasForAnotherName) {
