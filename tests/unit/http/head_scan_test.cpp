@@ -26,18 +26,39 @@ TEST(ScanHead, GoesOnWhereItStopped) {
   }
 }
 
-// The scan takes sixteen bytes at a time, or eight: a control byte must be seen in each of their places, behind tabs too.
+// The scan takes sixteen bytes at a time, or eight: a control byte must be seen in each of their places, behind tabs too, whatever is left
+// for the last step.
 TEST(ScanHead, SeesAControlByteInEachPlace) {
   for (int byte = 0; byte < 0x20; ++byte) {
     if (byte == '\t' || byte == '\r') continue;
-    for (std::size_t place = 1; place < 40; ++place) {
-      std::string text(40, '\xFF');
-      text[place] = static_cast<char>(byte);
-      const HeadScan scan = scan_head(text, 0, LeadingEmptyLine::refuse);
-      EXPECT_EQ(State::refused, scan.state) << byte << " at " << place;
-      EXPECT_EQ(place, scan.position) << byte;
-      std::fill(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(place), '\t');
-      EXPECT_EQ(place, scan_head(text, 0, LeadingEmptyLine::refuse).position) << byte << " behind tabs";
+    for (const std::size_t size : {15U, 16U, 17U, 31U, 32U, 33U, 40U}) {
+      for (std::size_t place = 1; place < size; ++place) {
+        std::string text(size, '\xFF');
+        text[place] = static_cast<char>(byte);
+        const HeadScan scan = scan_head(text, 0, LeadingEmptyLine::refuse);
+        EXPECT_EQ(State::refused, scan.state) << byte << " at " << place << " of " << size;
+        EXPECT_EQ(place, scan.position) << byte << " of " << size;
+        std::fill(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(place), '\t');
+        EXPECT_EQ(place, scan_head(text, 0, LeadingEmptyLine::refuse).position) << byte << " behind tabs, of " << size;
+      }
+    }
+  }
+}
+
+// Wherever a line ends in a block, what follows it is judged, and an LF alone is seen behind any number of good lines.
+TEST(ScanHead, SeesLinesOfEachLength) {
+  for (std::size_t first = 1; first < 36; ++first) {
+    for (std::size_t second = 1; second < 36; ++second) {
+      const std::string lines = std::string(first, 'a') + "\r\n" + std::string(second, 'b');
+      const HeadScan good = scan_head(lines + "\r\n\r\nrest", 0, LeadingEmptyLine::refuse);
+      EXPECT_EQ(State::complete, good.state) << first << ", " << second;
+      EXPECT_EQ(lines.size() + 4, good.position) << first << ", " << second;
+      const HeadScan bare = scan_head(lines + "\n\r\n", 0, LeadingEmptyLine::refuse);
+      EXPECT_EQ(State::refused, bare.state) << first << ", " << second;
+      EXPECT_EQ(lines.size(), bare.position) << first << ", " << second;
+      const HeadScan folded = scan_head(lines + "\r\n c\r\n\r\n", 0, LeadingEmptyLine::refuse);
+      EXPECT_EQ(State::refused, folded.state) << first << ", " << second;
+      EXPECT_EQ(lines.size() + 2, folded.position) << first << ", " << second;
     }
   }
 }
