@@ -63,7 +63,7 @@ def choose(catalogue: Catalogue, options: argparse.Namespace) -> dict[str, list[
 def measure(targets: list[Target], world: World, options: argparse.Namespace) -> None:
     for target in targets:  # connections, caches and branch predictors of everybody are warm before it counts
         target.warm_up(world)
-    # Thousands of closed connections linger for a minute, and the kernel charges their timers to whoever runs: handshakes come last.
+    # Thousands of closed connections linger for a minute, and their timers are charged to whoever runs: handshakes come last.
     closing = [target for target in targets if isinstance(target, Handshakes)]
     for part in ([target for target in targets if target not in closing], closing):
         for number in range(options.rounds):
