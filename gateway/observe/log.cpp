@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/json.hpp"
@@ -11,47 +11,46 @@
 namespace sallyport::observe {
 namespace {
 
-void put_decimal(char* out, unsigned number, int digits) noexcept {
-  for (int i = digits; i-- > 0; number /= 10) out[i] = static_cast<char>('0' + number % 10);
+template <int kDigits>
+char* write_digits(char* to, unsigned number) noexcept {
+  for (int i = kDigits; i-- > 0; number /= 10) to[i] = static_cast<char>('0' + number % 10);
+  return to + kDigits;
 }
 
-// "2026-01-31T12:00:00."
-void print_second(std::array<char, 20>& out, std::chrono::sys_seconds second) noexcept {
-  const auto day = std::chrono::floor<std::chrono::days>(second);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss time(second - day);
-  constexpr std::string_view kForm = "0000-00-00T00:00:00.";
-  std::ranges::copy(kForm, out.begin());
-  put_decimal(&out[0], static_cast<unsigned>(std::clamp(static_cast<int>(date.year()), 0, 9999)), 4);
-  put_decimal(&out[5], static_cast<unsigned>(date.month()), 2);
-  put_decimal(&out[8], static_cast<unsigned>(date.day()), 2);
-  put_decimal(&out[11], static_cast<unsigned>(time.hours().count()), 2);
-  put_decimal(&out[14], static_cast<unsigned>(time.minutes().count()), 2);
-  put_decimal(&out[17], static_cast<unsigned>(time.seconds().count()), 2);
+char* write_text(char* to, std::string_view text) noexcept {
+  std::memcpy(to, text.data(), text.size());
+  return to + text.size();
 }
 
-constexpr std::uint64_t repeated(unsigned char byte) noexcept { return 0x0101'0101'0101'0101U * byte; }
+constexpr std::size_t kIntegerBytesMax = 20;
 
-// A bit in each byte's place that is zero, and possibly in those above it.
-constexpr std::uint64_t zeros(std::uint64_t bytes) noexcept { return (bytes - repeated(1)) & ~bytes & repeated(0x80); }
+char* write_integer(char* to, std::int64_t number) noexcept { return std::to_chars(to, to + kIntegerBytesMax, number).ptr; }
 
-// Whether none of eight bytes needs a look: printable ASCII without '"' and '\\'.
-constexpr bool is_plain(std::uint64_t bytes) noexcept {
-  const std::uint64_t below_space = (bytes - repeated(0x20)) & ~bytes;
-  const std::uint64_t special = zeros(bytes ^ repeated('"')) | zeros(bytes ^ repeated('\\')) | zeros(bytes ^ repeated(0x7F));
-  return ((bytes | below_space | special) & repeated(0x80)) == 0;
+// Sixteen bytes at a time, because a line is written for every request and nearly every value needs no escape.
+using Block [[gnu::vector_size(16)]] = signed char;
+
+// Copies a block. Not zero where a byte needs a look: all but printable ASCII without '"' and '\\'. Bytes from 0x80 up are negative.
+Block copy_block(const char* from, char* to) noexcept {
+  Block block;
+  std::memcpy(&block, from, sizeof block);
+  std::memcpy(to, &block, sizeof block);
+  return (block < 0x20) | (block == '"') | (block == '\\') | (block == 0x7F);
 }
 
-// Nearly every value is: eight bytes at a time, because a line is written for every request.
-bool is_plain(std::string_view text) noexcept {
-  for (; text.size() >= 8; text.remove_prefix(8)) {
-    std::uint64_t bytes = 0;
-    std::memcpy(&bytes, text.data(), 8);
-    if (!is_plain(bytes)) return false;
+// Copies `text`, and whatever it likes behind it up to the end of a block. False when some of it needs a look.
+bool copy_plain(std::string_view text, char* to) noexcept {
+  std::array<char, sizeof(Block)> padded;
+  if (text.size() < padded.size()) {
+    padded.fill(' ');
+    if (!text.empty()) std::memcpy(padded.data(), text.data(), text.size());
+    text = {padded.data(), padded.size()};
   }
-  std::uint64_t rest = repeated(' ');
-  if (!text.empty()) std::memcpy(&rest, text.data(), text.size());
-  return is_plain(rest);
+  const std::size_t last = text.size() - sizeof(Block);  // this one overlaps the one before
+  Block special = copy_block(text.data() + last, to + last);
+  for (std::size_t at = 0; at < last; at += sizeof(Block)) special |= copy_block(text.data() + at, to + at);
+  std::array<std::uint64_t, 2> found{};
+  std::memcpy(found.data(), &special, sizeof special);
+  return (found[0] | found[1]) == 0;
 }
 
 // The bytes of the well-formed UTF-8 sequence that `text` begins with; 0 when it begins with none.
@@ -87,108 +86,89 @@ std::string_view name(Level level) noexcept {
   return "unknown";
 }
 
-char* LogLine::room(std::size_t bytes) {
-  if (buffer_.size() - used_ < bytes) buffer_.resize(std::max(used_ + bytes, 2 * buffer_.size()));
-  return buffer_.data() + used_;
-}
+void LogLine::grow(std::size_t bytes) { buffer_.resize(std::max(used_ + bytes, 2 * buffer_.size())); }
 
-void LogLine::append(std::string_view bytes) {
-  std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
-  used_ += bytes.size();
-}
-
-void LogLine::member(std::string_view name) {
-  char* out = room(name.size() + 4);
-  *out++ = ',';
-  *out++ = '"';
-  std::memcpy(out, name.data(), name.size());
-  out += name.size();
-  *out++ = '"';
-  *out++ = ':';
-  used_ += name.size() + 4;
-}
-
-void LogLine::digits(std::int64_t value) {
-  constexpr std::size_t kDigitsMax = 20;
-  char* out = room(kDigitsMax);
-  used_ += static_cast<std::size_t>(std::to_chars(out, out + kDigitsMax, value).ptr - out);
+void LogLine::stamp(std::chrono::sys_seconds second) noexcept {
+  const auto day = std::chrono::floor<std::chrono::days>(second);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss time(second - day);
+  char* to = write_text(stamp_.data(), "{\"ts\":\"");
+  to = write_digits<4>(to, static_cast<unsigned>(std::clamp(static_cast<int>(date.year()), 0, 9999)));
+  *to++ = '-';
+  to = write_digits<2>(to, static_cast<unsigned>(date.month()));
+  *to++ = '-';
+  to = write_digits<2>(to, static_cast<unsigned>(date.day()));
+  *to++ = 'T';
+  to = write_digits<2>(to, static_cast<unsigned>(time.hours().count()));
+  *to++ = ':';
+  to = write_digits<2>(to, static_cast<unsigned>(time.minutes().count()));
+  *to++ = ':';
+  to = write_digits<2>(to, static_cast<unsigned>(time.seconds().count()));
+  *to = '.';
+  stamped_ = second;
 }
 
 LogLine& LogLine::begin(WallTime now, Level level, std::string_view event) {
+  constexpr std::string_view kBeforeLevel = "Z\",\"level\":\"";
+  constexpr int kFractionDigits = 6;
+  constexpr std::size_t kLevelBytesMax = 8;
   const auto second = std::chrono::floor<std::chrono::seconds>(now);
-  if (second != stamped_) {
-    print_second(stamp_, second);
-    stamped_ = second;
-  }
+  if (second != stamped_) stamp(second);
   const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now - second);
-  std::array<char, 6> fraction{};
-  put_decimal(fraction.data(), static_cast<unsigned>(microseconds.count()), 6);
-
   used_ = 0;
-  append("{\"ts\":\"");
-  append({stamp_.data(), stamp_.size()});
-  append({fraction.data(), fraction.size()});
-  append("Z\",\"level\":\"");
-  append(name(level));
-  append("\"");
+  char* to = room(stamp_.size() + kFractionDigits + kBeforeLevel.size() + kLevelBytesMax + 1);
+  to = write_text(to, {stamp_.data(), stamp_.size()});
+  to = write_digits<kFractionDigits>(to, static_cast<unsigned>(microseconds.count()));
+  to = write_text(to, kBeforeLevel);
+  to = write_text(to, name(level));
+  *to++ = '"';
+  end_at(to);
   return text("event", event);
 }
 
-LogLine& LogLine::text(std::string_view name, std::string_view value) {
-  if (!is_plain(value)) {
-    std::string escaped;
-    append_json_string(escaped, sanitized(value));
-    member(name);
-    append(escaped);
+LogLine& LogLine::text(const MemberName& name, std::string_view value) {
+  char* const to = name.write_before_string(room(MemberName::kRoom + value.size() + sizeof(Block)));
+  if (!copy_plain(value, to)) [[unlikely]] {
+    escaped_text(name, value);
     return *this;
   }
-  // ,"name":"value" in one go.
-  char* const begin = room(name.size() + value.size() + 6);
-  char* out = begin;
-  *out++ = ',';
-  *out++ = '"';
-  out = std::copy_n(name.data(), name.size(), out);
-  *out++ = '"';
-  *out++ = ':';
-  *out++ = '"';
-  out = std::copy_n(value.data(), value.size(), out);
-  *out++ = '"';
-  used_ += static_cast<std::size_t>(out - begin);
+  to[value.size()] = '"';
+  end_at(to + value.size() + 1);
   return *this;
 }
 
-LogLine& LogLine::number(std::string_view name, std::int64_t value) {
-  member(name);
-  digits(value);
+// By itself, so that what it needs is no part of text().
+[[gnu::noinline]] void LogLine::escaped_text(const MemberName& name, std::string_view value) {
+  std::string escaped;
+  append_json_string(escaped, sanitized(value));
+  char* const to = name.write(room(MemberName::kRoom + escaped.size()));
+  end_at(write_text(to, escaped));
+}
+
+LogLine& LogLine::number(const MemberName& name, std::int64_t value) {
+  char* const to = name.write(room(MemberName::kRoom + kIntegerBytesMax));
+  end_at(write_integer(to, value));
   return *this;
 }
 
-LogLine& LogLine::decimal(std::string_view name, double value) {
-  member(name);
-  // Printed as thousandths in an integer: several times faster than any floating-point formatter.
-  constexpr double kExactMax = 1e12;
-  if (!(std::abs(value) < kExactMax)) {  // NaN too
-    append(std::isfinite(value) ? Json(value).dump() : "null");
-    return *this;
-  }
-  const std::int64_t thousandths = std::llround(value * 1000);
-  const std::int64_t magnitude = std::abs(thousandths);
-  if (thousandths < 0) append("-");
-  digits(magnitude / 1000);
-  std::array<char, 4> fraction{'.'};
-  put_decimal(&fraction[1], static_cast<unsigned>(magnitude % 1000), 3);
-  append({fraction.data(), fraction.size()});
+LogLine& LogLine::milliseconds(const MemberName& name, std::chrono::microseconds value) {
+  constexpr std::int64_t kThousand = 1000;
+  char* to = name.write(room(MemberName::kRoom + kIntegerBytesMax + 2));
+  if (value.count() < 0) *to++ = '-';
+  to = write_integer(to, std::abs(value.count() / kThousand));
+  *to++ = '.';
+  end_at(write_digits<3>(to, static_cast<unsigned>(std::abs(value.count() % kThousand))));
   return *this;
 }
 
-LogLine& LogLine::boolean(std::string_view name, bool value) {
-  member(name);
-  append(value ? "true" : "false");
+LogLine& LogLine::boolean(const MemberName& name, bool value) {
+  char* const to = name.write(room(MemberName::kRoom + 5));
+  end_at(write_text(to, value ? "true" : "false"));
   return *this;
 }
 
 std::string_view LogLine::end() {
-  append("}\n");
+  end_at(write_text(room(2), "}\n"));
   return {buffer_.data(), used_};
 }
 

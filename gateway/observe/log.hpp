@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,30 +58,67 @@ class LineWriter {
   std::shared_ptr<Impl> impl_;
 };
 
+// The name of a member of a line, from a literal: `,"name":"` is put together by the compiler, and its room has one size, so that a line
+// copies it without a loop.
+class MemberName {
+ public:
+  static constexpr std::size_t kRoom = 24;
+  template <std::size_t kSize>
+  consteval MemberName(const char (&name)[kSize])
+      : size_(kSize - 1 + kAround) {  // NOLINT(google-explicit-constructor): a name is a literal
+    static_assert(kSize - 1 + kAround <= kRoom);
+    text_[0] = ',';
+    text_[1] = '"';
+    for (std::size_t i = 0; i + 1 < kSize; ++i) {
+      if (name[i] < 0x20 || name[i] > 0x7E || name[i] == '"' || name[i] == '\\') throw "a name that needs an escape";
+      text_[2 + i] = name[i];
+    }
+    text_[kSize + 1] = '"';
+    text_[kSize + 2] = ':';
+    text_[kSize + 3] = '"';
+  }
+  // Writes kRoom bytes; returns where a string begins, behind its quote.
+  [[nodiscard]] char* write_before_string(char* to) const noexcept {
+    std::memcpy(to, text_.data(), kRoom);
+    return to + size_;
+  }
+  // The same where another value begins.
+  [[nodiscard]] char* write(char* to) const noexcept { return write_before_string(to) - 1; }
+
+ private:
+  static constexpr std::size_t kAround = 5;
+  std::array<char, kRoom> text_{};
+  std::size_t size_;
+};
+
 // Builds one JSON line: {"ts":"2026-01-31T12:00:00.123456Z","level":"info","event":"listening",…}. Values are escaped; bytes that are no
-// UTF-8, DEL and the C1 controls (which a terminal would obey) become U+FFFD. Names are ours and written as they are. Reuse one per thread
-// and keep its capacity.
+// UTF-8, DEL and the C1 controls (which a terminal would obey) become U+FFFD. Reuse one per thread and keep its capacity.
 class LogLine {
  public:
   LogLine& begin(WallTime now, Level level, std::string_view event);
-  LogLine& text(std::string_view name, std::string_view value);  // an empty value is written too
-  LogLine& number(std::string_view name, std::int64_t value);
-  LogLine& decimal(std::string_view name, double value);  // three digits behind the point; null when not finite
-  LogLine& boolean(std::string_view name, bool value);
+  LogLine& text(const MemberName& name, std::string_view value);  // an empty value is written too
+  LogLine& number(const MemberName& name, std::int64_t value);
+  LogLine& milliseconds(const MemberName& name, std::chrono::microseconds value);  // with three digits behind the point
+  LogLine& boolean(const MemberName& name, bool value);
   // The finished line with its '\n'. Valid until the next begin().
   [[nodiscard]] std::string_view end();
 
  private:
-  // Room for `bytes` more behind the line; what was written there is made part of it by moving used_.
-  [[nodiscard]] char* room(std::size_t bytes);
-  void member(std::string_view name);
-  void append(std::string_view bytes);
-  void digits(std::int64_t value);
+  // Room for `bytes` more behind the line; what was written there is made part of it by end_at().
+  [[nodiscard]] char* room(std::size_t bytes) {
+    if (buffer_.size() - used_ < bytes) [[unlikely]]
+      grow(bytes);
+    return buffer_.data() + used_;
+  }
+  void grow(std::size_t bytes);
+  void escaped_text(const MemberName& name, std::string_view value);
+  void end_at(const char* end) noexcept { used_ = static_cast<std::size_t>(end - buffer_.data()); }
+  void stamp(std::chrono::sys_seconds second) noexcept;
 
   std::string buffer_;  // its size is the room, not the line
   std::size_t used_ = 0;
-  // The time up to the second as it was last printed, and that second.
-  std::array<char, 20> stamp_{};
+  // How a line of stamped_ begins: {"ts":"2026-01-31T12:00:00.
+  std::array<char, 27> stamp_{};
   std::chrono::sys_seconds stamped_ = std::chrono::sys_seconds::min();
 };
 

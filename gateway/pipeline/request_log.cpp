@@ -63,10 +63,10 @@ void RequestLog::finished(const RequestRecord& record, const http::Exchange& exc
   line_.number("status", record.status)
       .number("bytes_in", static_cast<std::int64_t>(exchange.bytes_in()))
       .number("bytes_out", static_cast<std::int64_t>(exchange.bytes_out()))
-      .decimal("duration_ms", static_cast<double>(duration.count()) / 1000.0);
+      .milliseconds("duration_ms", duration);
   if (!record.upstream.empty()) {
     line_.text("upstream", record.upstream).text("server", record.server);
-    if (record.upstream_time) line_.decimal("upstream_ms", static_cast<double>(record.upstream_time->count()) / 1000.0);
+    if (record.upstream_time) line_.milliseconds("upstream_ms", *record.upstream_time);
   }
   if (record.identity != nullptr) line_.text("subject_hash", hashes_.of(record.identity->facts().subject));
   line_.text("decision", record.decision).text("reason", record.reason);

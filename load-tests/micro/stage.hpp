@@ -30,6 +30,7 @@ void add_verifications(std::vector<Stage>& to);
 void add_sessions(std::vector<Stage>& to);
 void add_decisions(std::vector<Stage>& to);
 void add_outbound(std::vector<Stage>& to);
+void add_access_lines(std::vector<Stage>& to);
 
 // The compiler must take the value for used, and what it was made from for changed.
 template <class T>

@@ -11,6 +11,7 @@ std::vector<Stage> stages() {
   add_sessions(all);
   add_decisions(all);
   add_outbound(all);
+  add_access_lines(all);
   return all;
 }
 

@@ -1,6 +1,5 @@
 #include "observe/log.hpp"
 
-#include <cmath>
 #include <limits>
 
 #include <fcntl.h>
@@ -54,7 +53,7 @@ TEST(LogLine, HoldsEveryKindOfValue) {
       .number("n", -42)
       .number("max", std::numeric_limits<std::int64_t>::max())
       .number("min", std::numeric_limits<std::int64_t>::min())
-      .decimal("d", 1.5)
+      .milliseconds("d", 1500us)
       .boolean("yes", true)
       .boolean("no", false);
   EXPECT_EQ(line.end(),
@@ -62,23 +61,23 @@ TEST(LogLine, HoldsEveryKindOfValue) {
             "\"max\":9223372036854775807,\"min\":-9223372036854775808,\"d\":1.500,\"yes\":true,\"no\":false}\n");
 }
 
-TEST(LogLine, RoundsDecimalsToThreeDigits) {
-  const auto printed = [](double value) {
+TEST(LogLine, PrintsMicrosecondsAsThousandths) {
+  const auto printed = [](std::chrono::microseconds value) {
     LogLine line;
-    line.begin(at(0), Level::info, "e").decimal("d", value);
+    line.begin(at(0), Level::info, "e").milliseconds("d", value);
     const std::string text(line.end());
     const std::size_t begin = text.find("\"d\":") + 4;
     return text.substr(begin, text.size() - begin - 2);
   };
-  EXPECT_EQ(printed(0), "0.000");
-  EXPECT_EQ(printed(0.0004), "0.000");
-  EXPECT_EQ(printed(0.0006), "0.001");
-  EXPECT_EQ(printed(12.3456), "12.346");
-  EXPECT_EQ(printed(-0.25), "-0.250");
-  EXPECT_EQ(printed(999.9996), "1000.000");
-  EXPECT_EQ(printed(1e300), "1e+300");
-  EXPECT_EQ(printed(std::nan("")), "null");
-  EXPECT_EQ(printed(std::numeric_limits<double>::infinity()), "null");
+  EXPECT_EQ(printed(0us), "0.000");
+  EXPECT_EQ(printed(1us), "0.001");
+  EXPECT_EQ(printed(999us), "0.999");
+  EXPECT_EQ(printed(1'000us), "1.000");
+  EXPECT_EQ(printed(12'346us), "12.346");
+  EXPECT_EQ(printed(-250us), "-0.250");
+  EXPECT_EQ(printed(-12'001us), "-12.001");
+  EXPECT_EQ(printed(std::chrono::microseconds::max()), "9223372036854775.807");
+  EXPECT_EQ(printed(std::chrono::microseconds::min()), "-9223372036854775.808");
 }
 
 struct Value {
@@ -112,8 +111,8 @@ INSTANTIATE_TEST_SUITE_P(Values, LogLineValue,
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(LogLine, EscapesAtEveryPlace) {
-  // Values are looked at eight bytes at a time: what needs an escape must be found wherever it stands.
-  for (std::size_t size = 1; size <= 20; ++size) {
+  // Values are looked at sixteen bytes at a time: what needs an escape must be found wherever it stands.
+  for (std::size_t size = 1; size <= 50; ++size) {
     for (std::size_t place = 0; place < size; ++place) {
       for (const int byte : {0x00, 0x01, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x5B, 0x5C, 0x5D, 0x7E}) {
         std::string value(size, '~');
@@ -123,6 +122,22 @@ TEST(LogLine, EscapesAtEveryPlace) {
         const Result<Json> read = Json::parse(line.end());
         ASSERT_TRUE(read) << line.end();
         EXPECT_EQ(*read->find("v")->string(), value);
+      }
+    }
+  }
+}
+
+TEST(LogLine, ReplacesAtEveryPlace) {
+  for (std::size_t size = 1; size <= 50; ++size) {
+    for (std::size_t place = 0; place < size; ++place) {
+      for (const int byte : {0x7F, 0x80, 0x9B, 0xC2, 0xFF}) {
+        std::string value(size, '~');
+        value[place] = static_cast<char>(byte);
+        LogLine line;
+        line.begin(at(0), Level::info, "e").text("v", value);
+        const Result<Json> read = Json::parse(line.end());
+        ASSERT_TRUE(read) << line.end();
+        EXPECT_EQ(*read->find("v")->string(), value.replace(place, 1, "\xEF\xBF\xBD"));
       }
     }
   }
