@@ -178,14 +178,13 @@ void check_certificate(Problems& problems, const Node& certificate, const Node& 
   }
 }
 
-std::string folder_of_pattern(const std::string& pattern) {
-  if (!has_wildcard(pattern)) return pattern;
+ReadPath folder_of_pattern(const std::string& pattern) {
   std::filesystem::path folder;
   for (const auto& component : std::filesystem::path(pattern)) {
-    if (has_wildcard(component.string())) break;
+    if (has_wildcard(component.string())) return {(folder.empty() ? std::string(".") : folder.string()) + "/", component.string()};
     folder /= component;
   }
-  return (folder.empty() ? std::string(".") : folder.string()) + "/";
+  return pattern;
 }
 
 Result<std::vector<std::string>> expand_pattern(const Source& source, const std::string& pattern) {

@@ -31,8 +31,9 @@ void check_is_closed(Problems& problems, const Node& node, const std::string& pa
 // Whether the two belong together, and whether the certificate is valid now: expired is an error, less than 30 days left a warning.
 void check_certificate(Problems& problems, const Node& certificate, const Node& key, const transport::CertificateFiles& files);
 
-// Where new files may come to fit `pattern`: the folder before its first wildcard, ending in '/'; the path itself without one.
-[[nodiscard]] std::string folder_of_pattern(const std::string& pattern);
+// Where new files may come to fit `pattern`: the folder before its first wildcard, with the component that has it; the path itself without
+// one.
+[[nodiscard]] ReadPath folder_of_pattern(const std::string& pattern);
 
 // The files that `pattern` names (`*`, `?` and `[…]` within path components, names that begin with '.' aside), sorted.
 // Fault::not_found: none; too_large: more than 10,000 directory entries were looked at.

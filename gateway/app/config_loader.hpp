@@ -14,7 +14,7 @@ namespace sallyport::app {
 struct Loaded {
   std::optional<Settings> settings;  // only when there are no problems
   std::vector<Problem> problems;     // every one of this run, in the order of file, line, column
-  std::vector<std::string> files;    // everything that was read or should have been; folders of patterns end in '/'
+  std::vector<ReadPath> files;       // everything that was read or should have been
   std::vector<Problem> warnings;     // memory-only store, a certificate that expires soon, a public route below a protected one …
 };
 

@@ -1,5 +1,6 @@
 #include "app/file_watch.hpp"
 
+#include <fnmatch.h>
 #include <sys/inotify.h>
 
 #include <algorithm>
@@ -74,11 +75,26 @@ Result<std::unique_ptr<FileWatch>> FileWatch::create(boost::asio::io_context& co
 FileWatch::FileWatch(boost::asio::io_context& context, int descriptor)
     : inotify_(context.get_executor(), descriptor), quiet_(context.get_executor()) {}
 
-bool FileWatch::watch(const std::vector<std::string>& paths) {
+void NamesThatMatter::merge(NamesThatMatter& others) {
+  names_.merge(others.names_);
+  patterns_.merge(others.patterns_);
+}
+
+bool NamesThatMatter::contains(const std::string& name) const {
+  if (names_.contains(name)) return true;
+  const auto fits = [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), name.c_str(), FNM_PERIOD) == 0; };
+  return !is_hidden(name) && std::ranges::any_of(patterns_, fits);
+}
+
+bool FileWatch::watch(const std::vector<ReadPath>& paths) {
   if (stopped_) return false;
-  std::map<std::string, std::set<std::string>> wanted;
-  for (const std::string& path : paths) {
-    for (WatchedName& step : names_on_the_way(path)) wanted[std::move(step.folder)].insert(std::move(step.name));
+  std::map<std::string, NamesThatMatter> wanted;
+  for (const ReadPath& path : paths) {
+    for (WatchedName& step : names_on_the_way(path.path)) {
+      NamesThatMatter& names = wanted[std::move(step.folder)];
+      if (step.name.empty() && !path.fitting.empty()) names.add_fitting(path.fitting);
+      names.add(std::move(step.name));  // the empty one, too: what happens to the folder itself
+    }
   }
   // What goes on being watched keeps its watch: nothing is missed between.
   for (auto known = descriptors_.begin(); known != descriptors_.end();) {
@@ -91,7 +107,7 @@ bool FileWatch::watch(const std::vector<std::string>& paths) {
     known = descriptors_.erase(known);
   }
   bool complete = true;
-  std::map<int, std::set<std::string>> names;
+  std::map<int, NamesThatMatter> names;
   for (auto& [folder, members] : wanted) {
     // Again for those that are known: the folder may be another one by now.
     const int watch = ::inotify_add_watch(inotify_.native_handle(), folder.c_str(), kEvents);
@@ -134,7 +150,7 @@ bool FileWatch::take_events() {
         continue;
       }
       // A new file that is still empty is heard of when its writer closes it; a link and a folder are complete.
-      if (!watched->second.contains(name) && (!watched->second.contains("") || is_hidden(name))) continue;
+      if (!watched->second.contains(name)) continue;
       concerns = true;
       note_writer(event.mask, {event.wd, name});
     }

@@ -12,6 +12,7 @@
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
+#include "app/problems.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "base/timer.hpp"
@@ -26,6 +27,19 @@ struct WatchedName {
   friend auto operator<=>(const WatchedName&, const WatchedName&) = default;
 };
 [[nodiscard]] std::vector<WatchedName> names_on_the_way(const std::string& path);
+
+// Which names of a folder matter. Hidden ones (".x", "x~") only when they are named.
+class NamesThatMatter {
+ public:
+  void add(std::string name) { names_.insert(std::move(name)); }
+  void add_fitting(std::string pattern) { patterns_.insert(std::move(pattern)); }  // fnmatch(3)
+  void merge(NamesThatMatter& others);
+  [[nodiscard]] bool contains(const std::string& name) const;
+
+ private:
+  std::set<std::string> names_;
+  std::set<std::string> patterns_;
+};
 
 // Belongs to the thread of its io_context. Folders are watched, not files: editors and Kubernetes replace files by renaming others over
 // them or over a link on the way.
@@ -42,7 +56,7 @@ class FileWatch {
   [[nodiscard]] static Result<std::unique_ptr<FileWatch>> create(boost::asio::io_context& context);
 
   // From now on these, as far as they exist; looks up anew where links lead. False: some folder cannot be watched.
-  bool watch(const std::vector<std::string>& paths);
+  bool watch(const std::vector<ReadPath>& paths);
   // Returns when something changed (true) or after stop() (false). One caller at a time; what happened between two calls is not lost.
   [[nodiscard]] Task<bool> changed();
   // Whether somebody is writing to a file that matters, as far as that was heard since watch().
@@ -66,9 +80,9 @@ class FileWatch {
 
   boost::asio::posix::basic_stream_descriptor<Executor> inotify_;
   Timer quiet_;
-  std::map<std::string, int> descriptors_;      // folder -> watch
-  std::map<int, std::set<std::string>> names_;  // watch -> names that matter; "" for every name but hidden ones
-  std::map<Name, Writer> writers_;              // written to and not closed
+  std::map<std::string, int> descriptors_;  // folder -> watch
+  std::map<int, NamesThatMatter> names_;    // by watch
+  std::map<Name, Writer> writers_;          // written to and not closed
   std::vector<std::string> unclosed_;
   bool is_pending_ = false;  // heard, not told
   bool stopped_ = false;

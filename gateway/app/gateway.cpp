@@ -13,7 +13,7 @@ namespace sallyport::app {
 
 using observe::Level;
 
-Gateway::Gateway(std::string config_path, Settings settings, std::vector<std::string> files, Inheritance inherited,
+Gateway::Gateway(std::string config_path, Settings settings, std::vector<ReadPath> files, Inheritance inherited,
                  observe::LineWriter& log_writer)
     : config_path_(std::move(config_path)),
       settings_(std::make_shared<const Settings>(std::move(settings))),

@@ -33,8 +33,7 @@ class Gateway {
     listen::InheritedSockets sockets;
     Predecessor predecessor;
   };
-  Gateway(std::string config_path, Settings settings, std::vector<std::string> files, Inheritance inherited,
-          observe::LineWriter& log_writer);
+  Gateway(std::string config_path, Settings settings, std::vector<ReadPath> files, Inheritance inherited, observe::LineWriter& log_writer);
   ~Gateway();
 
   // Binds every listener, so that what cannot work is said before anything is served.

@@ -47,7 +47,7 @@ std::string text(const Place& place) {
 
 void Problems::error(const Place& place, std::string message) { errors_.push_back(at(place, std::move(message))); }
 void Problems::warning(const Place& place, std::string message) { warnings_.push_back(at(place, std::move(message))); }
-std::vector<std::string> Problems::take_files() {
+std::vector<ReadPath> Problems::take_files() {
   std::sort(files_.begin(), files_.end());
   files_.erase(std::unique(files_.begin(), files_.end()), files_.end());
   return std::move(files_);

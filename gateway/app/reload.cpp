@@ -23,11 +23,11 @@ Problem general(std::string message) {
 using FileClock = std::filesystem::file_time_type::clock;
 
 // Folders of patterns included: a file of theirs has come or gone. What bears a time to come says nothing.
-bool has_changed_since(const std::vector<std::string>& files, FileClock::time_point since) {
+bool has_changed_since(const std::vector<ReadPath>& files, FileClock::time_point since) {
   const auto now = FileClock::now();
-  return std::ranges::any_of(files, [&](const std::string& file) {
+  return std::ranges::any_of(files, [&](const ReadPath& file) {
     std::error_code failed;
-    const auto changed = std::filesystem::last_write_time(file, failed);
+    const auto changed = std::filesystem::last_write_time(file.path, failed);
     return !failed && changed > since && changed <= now;
   });
 }

@@ -58,8 +58,8 @@ class Reloader {
   [[nodiscard]] bool is_busy() const noexcept { return running_; }
 
   // What the last load read, a refused one too: what to watch. Before the first: set_files().
-  [[nodiscard]] const std::vector<std::string>& files() const noexcept { return files_; }
-  void set_files(std::vector<std::string> files) { files_ = std::move(files); }
+  [[nodiscard]] const std::vector<ReadPath>& files() const noexcept { return files_; }
+  void set_files(std::vector<ReadPath> files) { files_ = std::move(files); }
   // Whether a file is being written just now: asked after a load, which then is not the last.
   void ask_whether_written(std::function<bool()> is_written) { is_written_ = std::move(is_written); }
   // Called after every load.
@@ -90,7 +90,7 @@ class Reloader {
   std::shared_ptr<Pass> next_;
   bool running_ = false;
   bool stopped_ = false;
-  std::vector<std::string> files_;
+  std::vector<ReadPath> files_;
   std::map<std::string, std::uint64_t> counts_{{"accepted", 0}, {"refused", 0}};
   WallTime last_success_;
 };

@@ -104,11 +104,30 @@ TEST_F(FileWatchTest, TellsThatItsModeWasChanged) {
   EXPECT_TRUE(is_told());
 }
 
-TEST_F(FileWatchTest, TellsOfAnyFileOfAFolderOfPatterns) {
+TEST_F(FileWatchTest, TellsOfEveryFileThatFitsAPattern) {
   fs::create_directory(at("policies"));
-  ASSERT_TRUE(watch_->watch({at("policies/")}));
+  ASSERT_TRUE(watch_->watch({{at("policies/"), "*.yaml"}}));
   write(at("policies/b.yaml"), "1");
   EXPECT_TRUE(is_told());
+}
+
+// A log beside the policies would have them read again for each of its lines.
+TEST_F(FileWatchTest, IsSilentAboutFilesThatFitNoPattern) {
+  fs::create_directory(at("policies"));
+  ASSERT_TRUE(watch_->watch({{at("policies/"), "*.yaml"}}));
+  std::ofstream log(at("policies/access.log"), std::ios::binary);
+  log << "a line" << std::endl;
+  write(at("policies/.b.yaml"), "1");
+  write(at("policies/b.yaml~"), "1");
+  EXPECT_FALSE(watch_->is_being_written());
+  EXPECT_FALSE(is_told(false));
+}
+
+TEST_F(FileWatchTest, TellsOfNoEditorsCopyWhateverThePattern) {
+  ASSERT_TRUE(watch_->watch({{at(""), "*"}}));
+  write(at(".b.yaml"), "1");
+  write(at("b.yaml~"), "1");
+  EXPECT_FALSE(is_told(false));
 }
 
 TEST_F(FileWatchTest, IsSilentAboutOtherFilesOfTheFolder) {
