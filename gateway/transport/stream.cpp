@@ -172,22 +172,24 @@ IoStatus Stream::send_what_was_taken() noexcept {
   return unsent_.empty() ? IoStatus::ok : IoStatus::would_block;
 }
 
-void Stream::send_deferred(std::span<const char> bytes) noexcept {
-  is_deferred_ = false;
-  if (!is_open()) return;
+std::size_t Stream::send_what_fits(std::span<const char> bytes) noexcept {
   std::size_t done = 0;
-  while (unsent_.empty() && done < bytes.size()) {
+  while (done < bytes.size()) {
     const IoResult sent = send_now(bytes.subspan(done));
-    if (sent.status == IoStatus::failed) return abort();
+    if (sent.status == IoStatus::failed) abort();
     if (!sent.ok()) break;
     done += sent.bytes;
   }
-  if (done < bytes.size()) keep_unsent(bytes.subspan(done));
+  return done;
 }
 
-void Stream::keep_unsent(std::span<const char> bytes) noexcept {
+void Stream::send_deferred(std::span<const char> bytes) noexcept {
+  is_deferred_ = false;
+  if (!is_open()) return;
+  const std::span<const char> rest = bytes.subspan(unsent_.empty() ? send_what_fits(bytes) : 0);
+  if (rest.empty() || !is_open()) return;
   try {
-    unsent_.append(bytes.data(), bytes.size());
+    unsent_.append(rest.data(), rest.size());
   } catch (...) {
     return abort();  // no memory: better no answer than a part of one
   }
@@ -205,14 +207,8 @@ void Stream::wait_to_send() noexcept {
 }
 
 void Stream::send_unsent() noexcept {
-  std::size_t done = 0;
-  while (done < unsent_.size()) {
-    const IoResult sent = send_now(std::span(unsent_).subspan(done));
-    if (sent.status == IoStatus::failed) return abort();
-    if (!sent.ok()) break;
-    done += sent.bytes;
-  }
-  unsent_.erase(0, done);
+  unsent_.erase(0, send_what_fits(unsent_));
+  if (!is_open()) return;
   if (!unsent_.empty()) return wait_to_send();
   unsent_ = {};
   if (write_shut_) end_direction();

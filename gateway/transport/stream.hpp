@@ -141,7 +141,8 @@ class Stream {
   void send_deferred(std::span<const char> bytes) noexcept;  // the outbox gives back what it took
   // What was written before goes first; would_block or failed when it could not.
   [[nodiscard]] IoStatus send_what_was_taken() noexcept;
-  void keep_unsent(std::span<const char> bytes) noexcept;
+  // How much of it; aborts where sending fails.
+  [[nodiscard]] std::size_t send_what_fits(std::span<const char> bytes) noexcept;
   void wait_to_send() noexcept;
   void send_unsent() noexcept;
   void end_direction() noexcept;
