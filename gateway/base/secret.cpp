@@ -1,5 +1,7 @@
 #include "base/secret.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -11,7 +13,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 
 namespace sallyport {
@@ -37,15 +38,35 @@ class FileDescriptor {
   int value_;
 };
 
-// EVP_Q_mac looks both algorithms up by name and allocates on every call, which is two thirds of its time: done once for each thread.
-using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
-MacContext make_hmac_sha256() {
-  const std::unique_ptr<EVP_MAC, decltype(&EVP_MAC_free)> algorithm(EVP_MAC_fetch(nullptr, "HMAC", nullptr), &EVP_MAC_free);
-  MacContext context(algorithm ? EVP_MAC_CTX_new(algorithm.get()) : nullptr, &EVP_MAC_CTX_free);  // holds on to the algorithm
-  char digest[] = "SHA256";
-  const OSSL_PARAM settings[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
-  if (!context || EVP_MAC_CTX_set_params(context.get(), settings) != 1) context.reset();
-  return context;
+// One context for each thread, of an algorithm that is looked up once: OpenSSL's SHA256() does both, and allocates, on every call.
+class Sha256Context {
+ public:
+  static Sha256Context& of_thread() {
+    thread_local Sha256Context context;
+    return context;
+  }
+  // Of the two, one behind the other.
+  Sha256 digest(std::span<const unsigned char> first, std::span<const unsigned char> second) {
+    Sha256 digest{};
+    if (EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) != 1 || EVP_DigestUpdate(context_.get(), first.data(), first.size()) != 1 ||
+        EVP_DigestUpdate(context_.get(), second.data(), second.size()) != 1 ||
+        EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) != 1) {
+      throw std::runtime_error("SHA-256 failed");
+    }
+    return digest;
+  }
+
+ private:
+  static const EVP_MD* algorithm() {
+    static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> sha256(EVP_MD_fetch(nullptr, "SHA256", nullptr), &EVP_MD_free);
+    if (!sha256) throw std::runtime_error("OpenSSL has no SHA-256");
+    return sha256.get();
+  }
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+};
+
+std::span<const unsigned char> as_bytes(std::string_view text) noexcept {
+  return {reinterpret_cast<const unsigned char*>(text.data()), text.size()};
 }
 
 Error file_error(const std::string& path, int number) {
@@ -93,31 +114,29 @@ std::uint64_t random_u64() {
   return number;
 }
 
-Sha256 sha256(std::string_view bytes) {
-  // OpenSSL's SHA256() looks the algorithm up by name and allocates on every call; both are done once here.
-  using Algorithm = std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)>;
-  using Context = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
-  static const Algorithm algorithm(EVP_MD_fetch(nullptr, "SHA256", nullptr), &EVP_MD_free);
-  thread_local const Context context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  Sha256 digest{};
-  if (!algorithm || !context || EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) != 1 ||
-      EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) != 1 || EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
-    throw std::runtime_error("OpenSSL has no SHA-256");
-  }
-  return digest;
-}
+Sha256 sha256(std::string_view bytes) { return Sha256Context::of_thread().digest(as_bytes(bytes), {}); }
 
+// RFC 2104 by two digests: OpenSSL's own HMAC allocates a dozen times for each.
 Sha256 hmac_sha256(const Secret& key, std::string_view bytes) {
   if (key.empty()) throw std::invalid_argument("an HMAC needs a key");
-  thread_local const MacContext context = make_hmac_sha256();
-  Sha256 tag;
-  std::size_t size = 0;
+  constexpr std::size_t kBlockBytes = 64;
+  constexpr unsigned char kInnerPad = 0x36;
+  constexpr unsigned char kOuterPad = 0x5C;
+  Sha256Context& context = Sha256Context::of_thread();
+  std::array<unsigned char, kBlockBytes> block{};
   const std::span<const unsigned char> secret = key.reveal();
-  if (!context || EVP_MAC_init(context.get(), secret.data(), secret.size(), nullptr) != 1 ||
-      EVP_MAC_update(context.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()) != 1 ||
-      EVP_MAC_final(context.get(), tag.data(), &size, tag.size()) != 1 || size != tag.size()) {
-    throw std::runtime_error("HMAC-SHA256 failed");
+  if (secret.size() > block.size()) {
+    Sha256 digest = context.digest(secret, {});
+    std::ranges::copy(digest, block.begin());
+    OPENSSL_cleanse(digest.data(), digest.size());
+  } else {
+    std::ranges::copy(secret, block.begin());
   }
+  for (unsigned char& byte : block) byte ^= kInnerPad;
+  const Sha256 inner = context.digest(block, as_bytes(bytes));
+  for (unsigned char& byte : block) byte ^= kInnerPad ^ kOuterPad;
+  const Sha256 tag = context.digest(block, inner);
+  OPENSSL_cleanse(block.data(), block.size());
   return tag;
 }
 
