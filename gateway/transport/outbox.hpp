@@ -25,6 +25,7 @@ class Outbox {
   void end_turn() noexcept;
   void end_round() noexcept;
 
+  [[nodiscard]] bool is_open() const noexcept { return is_open_; }
   [[nodiscard]] bool takes(std::size_t bytes) const noexcept {
     return is_open_ && bytes <= kPieceBytesMax && bytes <= kBytesMax - bytes_used_ && pieces_used_ < kPiecesMax;
   }

@@ -98,6 +98,22 @@ void Poller::dispatch() {
   }
 }
 
+void Poller::open_outbox() noexcept {
+  if (outbox_.is_open() || is_down_) return;
+  if (!is_round_posted_) {
+    try {
+      boost::asio::post(epoll_.get_executor(), [this] {
+        is_round_posted_ = false;
+        outbox_.end_round();
+      });
+    } catch (...) {
+      return;  // no memory: everything goes out at once
+    }
+    is_round_posted_ = true;
+  }
+  outbox_.begin_round();
+}
+
 void Poller::forget(Readiness& readiness) noexcept {
   for (Readiness*& other : at_hand_) {
     if (other == &readiness) other = nullptr;

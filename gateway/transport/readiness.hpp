@@ -36,6 +36,7 @@ class Poller final : public boost::asio::execution_context::service {
   void shutdown() noexcept override;
   void arm();
   void rest() noexcept;  // disarms when nobody waits
+  void open_outbox() noexcept;
   void dispatch();
   void forget(Readiness& readiness) noexcept;
 
@@ -46,6 +47,7 @@ class Poller final : public boost::asio::execution_context::service {
   std::size_t waiting_ = 0;        // waiters of all
   bool armed_ = false;
   bool is_down_ = false;
+  bool is_round_posted_ = false;
 };
 
 // One socket's share. The owner reads and writes the socket itself and notes what the kernel said:
@@ -100,6 +102,8 @@ class Readiness {
     if (!place.waiter) start_wait(Waiter(std::move(callback)), Role::sender, Direction::write);
   }
   [[nodiscard]] Outbox& outbox() noexcept { return poller_.outbox_; }
+  // Outside of the Poller's rounds, too, the outbox takes what is said now: until what the io_context has been given by then has run.
+  void open_outbox() noexcept { poller_.open_outbox(); }
 
   // Who reads or writes goes on, by way of the io_context: safe to call from anywhere on its thread.
   void wake_all() noexcept;

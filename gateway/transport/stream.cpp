@@ -405,6 +405,7 @@ IoResult Stream::try_write(std::span<const char> bytes) {
 
 IoResult Stream::write_soon(std::span<const char> bytes) {
   may_defer_ = true;
+  if (bytes.size() <= Outbox::kPieceBytesMax) readiness_.open_outbox();
   const IoResult written = try_write(bytes);
   may_defer_ = false;
   return written;

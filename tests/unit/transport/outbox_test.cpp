@@ -50,9 +50,26 @@ struct OutboxTest : ::testing::Test {
   }
 };
 
-TEST_F(OutboxTest, SendsAtOnceOutsideOfARound) {
-  EXPECT_TRUE(one.stream.write_soon(std::string_view("now")).ok());
-  EXPECT_EQ(one.arrived(), "now");
+TEST_F(OutboxTest, SendsOutsideOfARoundWhenWhatWasThereHasRun) {
+  std::string before_the_last;
+  boost::asio::post(loop.context, [&] { EXPECT_TRUE(one.stream.write_soon(std::string_view("first, ")).ok()); });
+  boost::asio::post(loop.context, [&] {
+    EXPECT_TRUE(one.stream.write_soon(std::string_view("second")).ok());
+    before_the_last = one.arrived();
+  });
+  loop.context.poll();
+  EXPECT_EQ(before_the_last, "");
+  EXPECT_EQ(one.arrived(), "first, second");
+}
+
+TEST_F(OutboxTest, SendsWhatIsSaidAfterARoundInTheNext) {
+  boost::asio::post(loop.context, [&] { EXPECT_TRUE(one.stream.write_soon(std::string_view("before, ")).ok()); });
+  loop.context.poll();
+  in_a_round([&] { EXPECT_TRUE(one.stream.write_soon(std::string_view("within, ")).ok()); });
+  loop.context.restart();
+  boost::asio::post(loop.context, [&] { EXPECT_TRUE(one.stream.write_soon(std::string_view("after")).ok()); });
+  loop.context.poll();
+  EXPECT_EQ(one.arrived(), "before, within, after");
 }
 
 TEST_F(OutboxTest, SendsWhatARoundSaidAtItsEnd) {
