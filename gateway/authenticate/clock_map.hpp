@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "authenticate/hash_chains.hpp"
+#include "authenticate/identity_bytes.hpp"
 #include "authenticate/keyed_hash.hpp"
 #include "base/prefetch.hpp"
 
@@ -18,7 +19,7 @@ namespace sallyport::authenticate {
 
 // Text -> Value, bounded in entries and in bytes; over a bound the first that nobody used since the hand of the clock last passed goes
 // (CLOCK: least recently used, by approximation). The whole text is compared; the hash only finds the place. Looking up never allocates.
-// Entries are known by their place, which is theirs until they are removed. Value's default is empty and cheap.
+// Entries are known by their place, which is theirs until they are removed. Value's default is empty and cheap; it has an `identity`.
 template <class Value>
 class ClockMap {
  public:
@@ -49,6 +50,7 @@ class ClockMap {
       const Place victim = next_victim();
       dropped(victim);
       remove(victim);
+      fetch_next_victims();
     }
     std::string copy(text);  // before anything changes: it may throw
     const Place at = take_place();
@@ -107,6 +109,15 @@ class ClockMap {
       if (marks_[hand_] == Mark::unused) return static_cast<Place>(hand_);
       if (marks_[hand_] == Mark::used) marks_[hand_] = Mark::unused;
     }
+  }
+
+  // Nobody used them for long, and all they hold is far away in memory. It is asked for some insertions ahead, each thing after what points
+  // to it.
+  void fetch_next_victims() const noexcept {
+    const auto ahead = [&](std::size_t steps) -> const Entry& { return entries_[(hand_ + steps) % entries_.size()]; };
+    prefetch(&ahead(6));
+    prefetch(ahead(4).value.identity.get());
+    prefetch_pieces(ahead(2).value.identity.get());
   }
 
   // All that may throw stands before the first change that anybody could see.

@@ -1,5 +1,7 @@
 #include "authenticate/identity_bytes.hpp"
 
+#include "base/prefetch.hpp"
+
 namespace sallyport::authenticate {
 namespace {
 
@@ -30,6 +32,17 @@ std::size_t bytes_of(const identity::VerifiedIdentity& identity) noexcept {
   return sizeof identity + facts.subject.capacity() + facts.issuer.capacity() + facts.issuer_name.capacity() + facts.token_id.capacity() +
          facts.session.capacity() + facts.family.capacity() + facts.key.capacity() + facts.certificate.capacity() +
          bytes_behind(facts.roles) + bytes_behind(facts.scopes) + bytes_behind(facts.claims);
+}
+
+void prefetch_pieces(const identity::VerifiedIdentity* identity) noexcept {
+  if (identity == nullptr) return;
+  const identity::IdentityFacts& facts = identity->facts();
+  for (const std::string* text : {&facts.subject, &facts.issuer, &facts.token_id, &facts.session, &facts.key}) prefetch(text->data());
+  prefetch(facts.roles.data());
+  prefetch(facts.scopes.data());
+  if (const JsonObject* claims = facts.claims.object()) {
+    for (const JsonMember& member : *claims) prefetch(&member);
+  }
 }
 
 }  // namespace sallyport::authenticate
