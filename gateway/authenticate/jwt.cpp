@@ -191,20 +191,25 @@ std::optional<Refused> UnverifiedJws::read(std::string_view token, std::string& 
 }
 
 std::variant<UnverifiedJws, Refused> UnverifiedJws::parse(std::string_view token) {
-  UnverifiedJws jws;
+  std::variant<UnverifiedJws, Refused> result;  // made where it stays
   std::string payload;
-  if (auto refused = jws.read(token, payload)) return std::move(*refused);
-  return jws;
+  if (auto refused = std::get<UnverifiedJws>(result).read(token, payload)) result = std::move(*refused);
+  return result;
 }
 
 std::variant<UnverifiedJwt, Refused> UnverifiedJwt::parse(std::string_view token) {
-  UnverifiedJwt jwt;
+  std::variant<UnverifiedJwt, Refused> result;  // made where it stays
+  if (auto refused = std::get<UnverifiedJwt>(result).read_claims(token)) result = std::move(*refused);
+  return result;
+}
+
+std::optional<Refused> UnverifiedJwt::read_claims(std::string_view token) {
   std::string payload;
-  if (auto refused = jwt.read(token, payload)) return std::move(*refused);
+  if (auto refused = read(token, payload)) return refused;
   Result<Json> claims = Json::parse(payload, {.bytes_max = kTokenBytesMax});
   if (!claims || claims->object() == nullptr) return refuse(RefusalReason::malformed, "the claims are no strict JSON object");
-  jwt.claims_ = std::move(*claims);
-  return jwt;
+  claims_ = std::move(*claims);
+  return std::nullopt;
 }
 
 std::optional<std::string_view> UnverifiedJwt::claimed_issuer() const noexcept {
@@ -237,15 +242,20 @@ std::optional<Refused> JwtVerifier::verify_signature(const UnverifiedJws& token,
   return std::nullopt;
 }
 
-std::variant<IdentityFacts, Refused> JwtVerifier::verify(UnverifiedJwt token, const KeySet& keys, const Expectations& expectations,
+std::variant<IdentityFacts, Refused> JwtVerifier::verify(UnverifiedJwt&& token, const KeySet& keys, const Expectations& expectations,
                                                          WallTime now) {
+  std::variant<IdentityFacts, Refused> result;  // made where it stays
+  if (auto refused = establish(token, keys, expectations, now, std::get<IdentityFacts>(result))) result = std::move(*refused);
+  return result;
+}
+
+std::optional<Refused> JwtVerifier::establish(UnverifiedJwt& token, const KeySet& keys, const Expectations& expectations, WallTime now,
+                                              IdentityFacts& facts) {
   auto signer = find_signer(token, keys, expectations.algorithms);
   if (auto* refused = std::get_if<Refused>(&signer)) return std::move(*refused);
-  if (auto refused = check_token_type(token, expectations.token_type)) return std::move(*refused);
-  std::variant<IdentityFacts, Refused> result;
-  auto& facts = std::get<IdentityFacts>(result);
-  if (auto refused = check_claims(token.claims_, expectations, now, facts)) return std::move(*refused);
-  if (auto refused = read_confirmation(token.claims_, facts.certificate)) return std::move(*refused);
+  if (auto refused = check_token_type(token, expectations.token_type)) return refused;
+  if (auto refused = check_claims(token.claims_, expectations, now, facts)) return refused;
+  if (auto refused = read_confirmation(token.claims_, facts.certificate)) return refused;
   facts.issuer = expectations.issuer;
   facts.key = std::get<const VerificationKey*>(signer)->fingerprint();
   facts.method = identity::AuthMethod::jwt;
@@ -253,7 +263,7 @@ std::variant<IdentityFacts, Refused> JwtVerifier::verify(UnverifiedJwt token, co
   facts.scopes = read_scopes(token.claims_, expectations.scopes, facts.scopes_unreadable);
   facts.authenticated_at = read_authentication_time(token.claims_, instant_of(now) + expectations.clock_tolerance);
   facts.claims = std::move(token.claims_);
-  return result;
+  return std::nullopt;
 }
 
 }  // namespace sallyport::authenticate

@@ -48,6 +48,7 @@ class UnverifiedJwt : public UnverifiedJws {
 
  private:
   friend class JwtVerifier;
+  [[nodiscard]] std::optional<identity::Refused> read_claims(std::string_view token);
   Json claims_;
 };
 
@@ -70,17 +71,21 @@ struct Expectations {
 // facts.expires_at is the end of that time: never at or after it. facts.issuer_name is left empty.
 // `cnf` (RFC 7800) may bind the token to a client certificate, by `x5t#S256` alone (RFC 8705 §3.1): facts.certificate, for the caller to
 // compare. Any other `cnf` asks for a check that nobody here makes: wrong_certificate.
-// The token's claims become the facts': give it away where it is not needed any more.
+// The token's claims become the facts', and are gone from it.
 // A role or scope claim of a wrong type, or with one element of a wrong type, gives none at all, never a part.
 class JwtVerifier {
  public:
-  [[nodiscard]] static std::variant<identity::IdentityFacts, identity::Refused> verify(UnverifiedJwt token, const KeySet& keys,
+  [[nodiscard]] static std::variant<identity::IdentityFacts, identity::Refused> verify(UnverifiedJwt&& token, const KeySet& keys,
                                                                                        const Expectations& expectations, WallTime now);
   // The signature alone, for `token verify`: the algorithm is among `algorithms`, a key is found for it, and it verifies.
   [[nodiscard]] static std::optional<identity::Refused> verify_signature(const UnverifiedJws& token, const KeySet& keys,
                                                                          const std::vector<Algorithm>& algorithms);
 
  private:
+  // `facts` count only when nothing is refused.
+  [[nodiscard]] static std::optional<identity::Refused> establish(UnverifiedJwt& token, const KeySet& keys,
+                                                                  const Expectations& expectations, WallTime now,
+                                                                  identity::IdentityFacts& facts);
   // The key that verified the signature: one of `keys`.
   [[nodiscard]] static std::variant<const VerificationKey*, identity::Refused> find_signer(const UnverifiedJws& token, const KeySet& keys,
                                                                                            const std::vector<Algorithm>& algorithms);

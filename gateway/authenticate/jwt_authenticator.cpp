@@ -63,9 +63,9 @@ struct JwtAuthenticator::Verification {
 
   static Verification make(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
     Verification made;
-    made.result = made.verify(bearer, plan, now);
-    if (auto* refused = std::get_if<Refused>(&made.result); refused != nullptr && made.issuer) {
-      refused->detail = made.issuer->settings.name + ": " + refused->detail;
+    if (auto refused = made.verify(bearer, plan, now)) {
+      if (made.issuer) refused->detail = made.issuer->settings.name + ": " + refused->detail;
+      made.result = std::move(*refused);
     }
     return made;
   }
@@ -76,7 +76,8 @@ struct JwtAuthenticator::Verification {
   }
 
  private:
-  std::variant<identity::IdentityFacts, Refused> verify(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
+  // The facts are in `result` when nothing is refused.
+  std::optional<Refused> verify(const BearerToken& bearer, const CredentialPlan& plan, WallTime now) {
     auto parsed = UnverifiedJwt::parse(bearer.token);
     if (auto* refused = std::get_if<Refused>(&parsed)) return std::move(*refused);
     auto& token = std::get<UnverifiedJwt>(parsed);
@@ -89,12 +90,11 @@ struct JwtAuthenticator::Verification {
     const KeySource::Current current = issuer->keys->current();
     keys_generation = current.generation;
     if (current.keys == nullptr) return Refused{RefusalReason::unknown_key, "its keys are not known yet"};
-    auto verified = JwtVerifier::verify(std::move(token), *current.keys, issuer->settings.expectations, now);
-    if (auto* facts = std::get_if<identity::IdentityFacts>(&verified)) {
-      facts->issuer_name = issuer->settings.name;
-      if (auto refused = issuer->is_edge ? read_edge_claims(*facts) : std::nullopt) verified = std::move(*refused);
-    }
-    return verified;
+    result = JwtVerifier::verify(std::move(token), *current.keys, issuer->settings.expectations, now);
+    if (auto* refused = std::get_if<Refused>(&result)) return std::move(*refused);
+    auto& facts = std::get<identity::IdentityFacts>(result);
+    facts.issuer_name = issuer->settings.name;
+    return issuer->is_edge ? read_edge_claims(facts) : std::nullopt;
   }
 };
 
@@ -157,7 +157,7 @@ JwtAuthenticator::Judgement JwtAuthenticator::judge(const BearerToken& bearer, c
   if (is_revoked(facts, now)) return {Refused{RefusalReason::revoked, verification.issuer->settings.name}};
   if (!knows_revocations) return {identity::Unavailable{"what was revoked is not known yet"}};
   struct Counted final : identity::VerifiedIdentity {  // in one piece with its counter: one line of memory less for each request
-    explicit Counted(identity::IdentityFacts facts) : VerifiedIdentity(std::move(facts)) {}
+    explicit Counted(identity::IdentityFacts&& facts) : VerifiedIdentity(std::move(facts)) {}
   };
   const identity::IdentityPtr identity = std::make_shared<const Counted>(std::move(facts));
   cache_.insert(bearer.token, std::move(verification.issuer), identity, now, generation, verification.keys_generation);

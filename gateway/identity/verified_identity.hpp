@@ -55,7 +55,7 @@ class VerifiedIdentity {
   friend class authenticate::JwtAuthenticator;
   friend class authenticate::SessionAuthenticator;
   friend class testing::IdentityBuilder;
-  explicit VerifiedIdentity(IdentityFacts facts) : facts_(std::move(facts)) {}
+  explicit VerifiedIdentity(IdentityFacts&& facts) : facts_(std::move(facts)) {}
 
   IdentityFacts facts_;
 };

@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (text.size() > authenticate::kTokenBytesMax) return 0;
   auto parsed = UnverifiedJwt::parse(testing::compact(keys.header, text, keys.signing));
   if (!std::holds_alternative<UnverifiedJwt>(parsed)) return 0;
-  const auto verified = JwtVerifier::verify(std::get<UnverifiedJwt>(parsed), keys.verifying, expected, testing::kNow);
+  const auto verified = JwtVerifier::verify(std::get<UnverifiedJwt>(std::move(parsed)), keys.verifying, expected, testing::kNow);
   if (const auto* facts = std::get_if<identity::IdentityFacts>(&verified)) {
     check_accepted(text, *facts);
   } else {

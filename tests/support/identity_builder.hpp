@@ -46,7 +46,9 @@ class IdentityBuilder {
   }
 
   [[nodiscard]] identity::IdentityFacts facts() const { return facts_; }
-  [[nodiscard]] identity::IdentityPtr build() const { return identity::IdentityPtr(new identity::VerifiedIdentity(facts_)); }
+  [[nodiscard]] identity::IdentityPtr build() const {
+    return identity::IdentityPtr(new identity::VerifiedIdentity(identity::IdentityFacts(facts_)));
+  }
 
  private:
   template <class T>

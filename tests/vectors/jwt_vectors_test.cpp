@@ -122,7 +122,7 @@ Judged judge(const std::string& body) {
     auto parsed =
         UnverifiedJwt::parse(testing::compact(testing::header_for(Algorithm::hs256), claims, testing::test_key(Algorithm::hs256).signing));
     if (auto* refused = std::get_if<Refused>(&parsed)) return std::move(*refused);
-    auto outcome = JwtVerifier::verify(std::get<UnverifiedJwt>(parsed), testing::test_key(Algorithm::hs256).verifying,
+    auto outcome = JwtVerifier::verify(std::get<UnverifiedJwt>(std::move(parsed)), testing::test_key(Algorithm::hs256).verifying,
                                        testing::expectations({Algorithm::hs256}), testing::kNow);
     if (auto* refused = std::get_if<Refused>(&outcome)) return std::move(*refused);
     return std::nullopt;

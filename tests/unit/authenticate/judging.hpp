@@ -19,7 +19,7 @@ inline std::optional<RefusalReason> parse(std::string_view token) {
 inline std::optional<RefusalReason> verify(std::string_view token, const KeySet& keys, const Expectations& expected) {
   auto parsed = UnverifiedJwt::parse(token);
   if (const auto* refused = std::get_if<Refused>(&parsed)) return refused->reason;
-  const auto verified = JwtVerifier::verify(std::get<UnverifiedJwt>(parsed), keys, expected, testing::kNow);
+  const auto verified = JwtVerifier::verify(std::get<UnverifiedJwt>(std::move(parsed)), keys, expected, testing::kNow);
   const auto* refused = std::get_if<Refused>(&verified);
   return refused == nullptr ? std::nullopt : std::optional(refused->reason);
 }

@@ -25,7 +25,7 @@ std::variant<IdentityFacts, Refused> judge_payload(std::string_view payload, con
                                                    WallTime now = kNow) {
   auto parsed = UnverifiedJwt::parse(testing::compact(testing::header_for(Algorithm::hs256), payload, test_key(Algorithm::hs256).signing));
   if (auto* refused = std::get_if<Refused>(&parsed)) return std::move(*refused);
-  return JwtVerifier::verify(std::get<UnverifiedJwt>(parsed), test_key(Algorithm::hs256).verifying, expectations, now);
+  return JwtVerifier::verify(std::get<UnverifiedJwt>(std::move(parsed)), test_key(Algorithm::hs256).verifying, expectations, now);
 }
 
 std::optional<RefusalReason> reason(const std::variant<IdentityFacts, Refused>& outcome) {

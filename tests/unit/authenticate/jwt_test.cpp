@@ -421,7 +421,7 @@ TEST(UnverifiedJwt, SaysTheClaimedIssuerOrNothing) {
 TEST(Refused, NeverHoldsTheTokenOrAClaim) {
   const std::string token = good_token(Algorithm::es256, testing::Claims().set("sub", R"("private-name")").set("exp", 1));
   auto parsed = UnverifiedJwt::parse(token);
-  const auto verified = JwtVerifier::verify(std::get<UnverifiedJwt>(parsed), test_key(Algorithm::es256).verifying,
+  const auto verified = JwtVerifier::verify(std::get<UnverifiedJwt>(std::move(parsed)), test_key(Algorithm::es256).verifying,
                                             testing::expectations({Algorithm::es256}), testing::kNow);
   const std::string& detail = std::get<Refused>(verified).detail;
   EXPECT_EQ(detail.find("private-name"), std::string::npos);
