@@ -33,7 +33,8 @@ class VerifiedTokenCache {
   // asked again). The pointers are valid until the next call that is not const. Never allocates.
   [[nodiscard]] Hit find(std::string_view token, WallTime now);
   // `now` is when the token was verified. Replaces an entry of the same token; drops others, least recently used first by approximation
-  // (CLOCK), until both bounds hold. A token that alone is over bytes_max is not kept. Without `revocations_seen` they are asked at the
+  // (CLOCK), until both bounds hold. A token that alone is over bytes_max is not kept, nor one that would push out others and is not worth
+  // it (Admission): where hardly any token is shown twice, it must be inserted twice, too. Without `revocations_seen` they are asked at the
   // first use, without `keys_generation` it is verified again: no generation is 0.
   void insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now, std::uint64_t revocations_seen = 0,
               std::uint64_t keys_generation = 0);

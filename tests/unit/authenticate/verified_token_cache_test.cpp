@@ -140,6 +140,50 @@ TEST(VerifiedTokenCache, KeepsWhatIsAskedForWhenRoomIsNeeded) {
   }
 }
 
+// Tokens that are shown once each: a client with many of them, or with a new one for each request.
+TEST(VerifiedTokenCache, IsNotFlushedByTokensThatNobodyShowsAgain) {
+  VerifiedTokenCache cache(100, kRoomy);
+  for (int i = 0; i < 1000; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+  for (int turn = 0; turn < 2; ++turn) cache.insert("rare", issuer(), identity_of("s"), kNow);
+  for (int i = 1000; i < 10'000; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+  EXPECT_NE(cache.find("rare", kNow).identity, nullptr) << "although nobody asked for it since";
+  EXPECT_EQ(cache.entries(), 100U);
+}
+
+TEST(VerifiedTokenCache, WhereHardlyAnyIsShownTwiceRemembersTheOneThatIs) {
+  VerifiedTokenCache cache(100, kRoomy);
+  for (int i = 0; i < 1000; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+  cache.insert("often", issuer(), identity_of("s"), kNow);
+  EXPECT_EQ(cache.find("often", kNow).identity, nullptr);
+  cache.insert("often", issuer(), identity_of("s"), kNow);
+  EXPECT_NE(cache.find("often", kNow).identity, nullptr);
+}
+
+TEST(VerifiedTokenCache, RemembersEachNewTokenAtOnceWhereTokensAreShownAgain) {
+  VerifiedTokenCache cache(100, kRoomy);
+  for (int i = 0; i < 1000; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+  for (int i = 1000; i < 3000; ++i) {
+    if (cache.find(token(i), kNow).identity == nullptr) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+    if (cache.find(token(i), kNow).identity == nullptr) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+    ASSERT_NE(cache.find(token(i), kNow).identity, nullptr) << i;
+  }
+  const std::uint64_t misses = cache.misses();
+  for (int i = 3000; i < 4000; ++i) {
+    if (cache.find(token(i), kNow).identity == nullptr) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+    ASSERT_NE(cache.find(token(i), kNow).identity, nullptr) << i;
+  }
+  EXPECT_EQ(cache.misses() - misses, 1000U) << "verified once each";
+}
+
+// Also where the bytes are what is full.
+TEST(VerifiedTokenCache, PushesNothingOutOfItsBytesForTokensThatNobodyShowsAgain) {
+  VerifiedTokenCache cache(10'000, 100'000);
+  for (int i = 0; i < 1000; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+  for (int turn = 0; turn < 2; ++turn) cache.insert("rare", issuer(), identity_of("s"), kNow);
+  for (int i = 1000; i < 10'000; ++i) cache.insert(token(i), issuer(), identity_of("s"), kNow);
+  EXPECT_NE(cache.find("rare", kNow).identity, nullptr);
+}
+
 TEST(VerifiedTokenCache, ReplacesAnEntryOfTheSameToken) {
   VerifiedTokenCache cache(4, kRoomy);
   cache.insert("t", issuer(), identity_of("old"), kNow);
