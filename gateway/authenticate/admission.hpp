@@ -5,10 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
-
-#include "authenticate/keyed_hash.hpp"
 
 namespace sallyport::authenticate {
 
@@ -20,9 +17,9 @@ class Admission {
  public:
   explicit Admission(std::size_t entries_max) : offered_(std::bit_ceil(std::max<std::size_t>(entries_max / 4, 1))) {}
 
-  [[nodiscard]] bool admits(std::string_view text) noexcept {
+  // By the hash of a text, all of whose bits count, and which nobody can aim at.
+  [[nodiscard]] bool admits(std::uint64_t hash) noexcept {
     if (credit_ > 0) return true;
-    const std::uint64_t hash = hash_of_(text);
     std::uint32_t& last = offered_[hash & (offered_.size() - 1)];
     const auto mark = static_cast<std::uint32_t>(hash >> 32);
     const bool is_again = last == mark;  // or one in four billion: it would be admitted too early
@@ -43,7 +40,6 @@ class Admission {
   static constexpr int kEarned = 8;
   static constexpr int kCreditMax = 64;
 
-  const KeyedHash hash_of_;
   int credit_ = kCreditMax;
   std::vector<std::uint32_t> offered_;  // by hash: another bit of the hash of what was last offered there
 };

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "authenticate/admission.hpp"
 #include "authenticate/hash_chains.hpp"
 #include "authenticate/identity_bytes.hpp"
 #include "authenticate/keyed_hash.hpp"
@@ -27,7 +28,7 @@ class ClockMap {
   static constexpr Place kNone = HashChains::kNone;
 
   ClockMap(std::size_t entries_max, std::size_t bytes_max)
-      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)), bytes_max_(bytes_max), chains_(entries_max_) {}
+      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)), bytes_max_(bytes_max), admission_(entries_max_), chains_(entries_max_) {}
 
   [[nodiscard]] Place find(std::string_view text) const noexcept {
     return chains_.find(hash_of_(text), [&](Place at) {
@@ -40,14 +41,19 @@ class ClockMap {
   // Spares it when the hand comes by next.
   void use(Place at) noexcept { marks_[at] = Mark::used; }
 
-  // `text` must not be here. Makes room first: dropped(place) is called for each entry that goes, before it does. kNone: it alone is over a
-  // bound. `bytes` is what the value holds outside itself.
+  // `text` must not be here. Makes room first: dropped(place) is called for each entry that goes, before it does. kNone: it is not kept,
+  // because it alone is over a bound, or would push out others and is not worth it (Admission). `bytes` is what the value holds outside
+  // itself.
   template <class Dropped>
   Place insert(std::string_view text, Value value, std::size_t bytes, Dropped dropped) {
     bytes += sizeof(Entry) + text.size();
     if (bytes > bytes_max_ || entries_max_ == 0) return kNone;
-    while (size() >= entries_max_ || bytes_ + bytes > bytes_max_) {
+    const auto is_full = [&] { return size() >= entries_max_ || bytes_ + bytes > bytes_max_; };
+    const std::uint64_t hash = hash_of_(text);
+    if (is_full() && !admission_.admits(hash)) return kNone;
+    while (is_full()) {
       const Place victim = next_victim();
+      admission_.dropped(marks_[victim] != Mark::fresh);
       dropped(victim);
       remove(victim);
       fetch_next_victims();
@@ -55,8 +61,8 @@ class ClockMap {
     std::string copy(text);  // before anything changes: it may throw
     const Place at = take_place();
     entries_[at] = Entry{std::move(copy), std::move(value), bytes};
-    marks_[at] = Mark::unused;
-    chains_.link(hash_of_(text), at);
+    marks_[at] = Mark::fresh;
+    chains_.link(hash, at);
     bytes_ += bytes;
     return at;
   }
@@ -98,6 +104,7 @@ class ClockMap {
   };
   enum class Mark : unsigned char {
     free,    // no entry is there
+    fresh,   // never used
     unused,  // since the hand last passed
     used,
   };
@@ -106,7 +113,7 @@ class ClockMap {
   Place next_victim() noexcept {
     for (;;) {
       hand_ = hand_ + 1 >= marks_.size() ? 0 : hand_ + 1;
-      if (marks_[hand_] == Mark::unused) return static_cast<Place>(hand_);
+      if (marks_[hand_] == Mark::fresh || marks_[hand_] == Mark::unused) return static_cast<Place>(hand_);
       if (marks_[hand_] == Mark::used) marks_[hand_] = Mark::unused;
     }
   }
@@ -139,6 +146,7 @@ class ClockMap {
   const std::size_t entries_max_;
   const std::size_t bytes_max_;
   const KeyedHash hash_of_;
+  Admission admission_;
   HashChains chains_;
   std::vector<Entry> entries_;
   std::vector<Mark> marks_;  // by place, as entries_; apart from them, so that the hand reads nothing of the entries that it spares

@@ -177,8 +177,9 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
   const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
   // What could not hear of a change may still replace what is older, which an outage can make useful, and is worth no more than that.
   const bool replaces_older = older != nullptr && older->as_of <= session.as_of;
+  facts.idle_expires_at = facts.expires_at - (session.absolute_end - session.end);
   // What is not remembered cannot learn that its idle end moved.
-  if (!is_true) facts.expires_at -= session.absolute_end - session.end;
+  if (!is_true) facts.expires_at = *facts.idle_expires_at;
   session.kind = flight.subject.kind;
   session.key = flight.subject.key;
   session.identity = make_identity(flight, std::move(facts));

@@ -1,6 +1,5 @@
 #include "authenticate/verified_token_cache.hpp"
 
-#include "authenticate/admission.hpp"
 #include "authenticate/clock_map.hpp"
 #include "authenticate/identity_bytes.hpp"
 #include "base/prefetch.hpp"
@@ -14,23 +13,13 @@ struct Entry {
   WallTime verified_at;
   std::uint64_t revocations_seen = 0;
   std::uint64_t keys_generation = 0;
-  bool was_found = false;
 };
 
 }  // namespace
 
 struct VerifiedTokenCache::Impl {
-  Impl(std::size_t entries_limit, std::size_t bytes_limit)
-      : bytes_max(bytes_limit), tokens(entries_limit, bytes_limit), admission(entries_limit) {}
-
-  // Short of the entry itself: where that alone is too much for the bytes, something goes that need not have been worth it.
-  [[nodiscard]] bool is_full(std::size_t bytes) const noexcept {
-    return tokens.size() >= tokens.entries_max() || tokens.bytes() + bytes > bytes_max;
-  }
-
-  const std::size_t bytes_max;
+  Impl(std::size_t entries_max, std::size_t bytes_max) : tokens(entries_max, bytes_max) {}
   ClockMap<Entry> tokens;
-  Admission admission;
 };
 
 VerifiedTokenCache::VerifiedTokenCache(std::size_t entries_max, std::size_t bytes_max)
@@ -45,7 +34,6 @@ VerifiedTokenCache::Hit VerifiedTokenCache::find(std::string_view token, WallTim
     prefetch(entry.identity.get());
     if (now >= entry.verified_at && now < entry.identity->facts().expires_at) {
       tokens.use(at);
-      entry.was_found = true;
       ++hits_;
       return {entry.identity, entry.issuer.get(), &entry.revocations_seen, entry.keys_generation};
     }
@@ -60,9 +48,7 @@ void VerifiedTokenCache::insert(std::string_view token, IssuerPtr issuer, identi
   auto& tokens = impl_->tokens;
   if (const auto old = tokens.find(token); old != tokens.kNone) tokens.remove(old);
   const std::size_t bytes = bytes_of(*identity);
-  if (impl_->is_full(token.size() + bytes) && !impl_->admission.admits(token)) return;
-  tokens.insert(token, Entry{std::move(issuer), std::move(identity), now, revocations_seen, keys_generation}, bytes,
-                [&](auto victim) { impl_->admission.dropped(tokens[victim].was_found); });
+  tokens.insert(token, Entry{std::move(issuer), std::move(identity), now, revocations_seen, keys_generation}, bytes, [](auto) {});
 }
 
 void VerifiedTokenCache::clear() { impl_->tokens.clear(); }

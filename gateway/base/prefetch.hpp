@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace sallyport {
 
@@ -9,7 +10,8 @@ namespace sallyport {
 template <class T>
 inline void prefetch(const T* object) noexcept {
   constexpr std::size_t kLineBytes = 64;
-  for (std::size_t at = 0; at < sizeof(T); at += kLineBytes) __builtin_prefetch(reinterpret_cast<const char*>(object) + at);
+  const auto begin = reinterpret_cast<std::uintptr_t>(object);
+  for (std::size_t at = 0; at < sizeof(T); at += kLineBytes) __builtin_prefetch(reinterpret_cast<const void*>(begin + at));
 }
 
 }  // namespace sallyport

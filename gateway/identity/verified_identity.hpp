@@ -36,6 +36,7 @@ struct IdentityFacts {
   bool scopes_unreadable = false;      // requirement on them can be judged neither way
   Json claims;                         // an object: every claim of the token, or of the session
   WallTime expires_at;                 // never used at or after this (tolerance is already in it)
+  std::optional<WallTime> idle_expires_at;   // of a session of ours: its idle end when the store was asked, which a use moves
   std::optional<WallTime> issued_at;
   std::optional<WallTime> authenticated_at;  // `auth_time`
   std::string token_id;                // `jti`; empty when absent. Of a client certificate: its thumbprint

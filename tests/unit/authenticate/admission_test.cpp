@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "authenticate/keyed_hash.hpp"
+
 namespace sallyport::authenticate {
 namespace {
 
@@ -13,58 +15,59 @@ Admission wary(std::size_t entries_max = 4096) {
   for (int i = 0; i < 64; ++i) admission.dropped(false);
   return admission;
 }
-std::string text(int number) { return "token-" + std::to_string(number); }
+const KeyedHash kOfferHash;
+std::uint64_t hash_at(int number) { return kOfferHash("token-" + std::to_string(number)); }
 
 TEST(Admission, AdmitsWhatIsNewUntilItProvesToBeOfNoUse) {
   Admission admission(4096);
   for (int i = 0; i < 64; ++i) {
-    EXPECT_TRUE(admission.admits(text(i))) << i;
+    EXPECT_TRUE(admission.admits(hash_at(i))) << i;
     admission.dropped(false);
   }
-  EXPECT_FALSE(admission.admits(text(64)));
+  EXPECT_FALSE(admission.admits(hash_at(64)));
 }
 
 TEST(Admission, AdmitsAllThatIsNewWhileOneInNineIsAskedForAgain) {
   Admission admission(4096);
   for (int i = 0; i < 10'000; ++i) {
-    EXPECT_TRUE(admission.admits(text(i))) << i;
+    EXPECT_TRUE(admission.admits(hash_at(i))) << i;
     admission.dropped(i % 9 == 0);
   }
 }
 
 TEST(Admission, OtherwiseAdmitsWhatIsOfferedAgainLately) {
   Admission admission = wary();
-  EXPECT_FALSE(admission.admits("once"));
-  EXPECT_TRUE(admission.admits("once"));
+  EXPECT_FALSE(admission.admits(kOfferHash("once")));
+  EXPECT_TRUE(admission.admits(kOfferHash("once")));
 }
 
 TEST(Admission, ForgetsWhatWasOfferedLongAgo) {
   Admission admission = wary(64);
-  EXPECT_FALSE(admission.admits("once"));
-  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(admission.admits(text(i))) << i;
-  EXPECT_FALSE(admission.admits("once"));
+  EXPECT_FALSE(admission.admits(kOfferHash("once")));
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(admission.admits(hash_at(i))) << i;
+  EXPECT_FALSE(admission.admits(kOfferHash("once")));
 }
 
 TEST(Admission, TakesEachThatIsOfferedAgainOrFoundForAReasonToAdmitMore) {
   Admission again = wary();
-  EXPECT_FALSE(again.admits("again"));
-  EXPECT_TRUE(again.admits("again"));
+  EXPECT_FALSE(again.admits(kOfferHash("again")));
+  EXPECT_TRUE(again.admits(kOfferHash("again")));
   Admission found = wary();
   found.dropped(true);
   for (int i = 0; i < 8; ++i) {
-    EXPECT_TRUE(again.admits(text(i))) << i;
+    EXPECT_TRUE(again.admits(hash_at(i))) << i;
     again.dropped(false);
-    EXPECT_TRUE(found.admits(text(i))) << i;
+    EXPECT_TRUE(found.admits(hash_at(i))) << i;
     found.dropped(false);
   }
-  EXPECT_FALSE(again.admits(text(8)));
-  EXPECT_FALSE(found.admits(text(8)));
+  EXPECT_FALSE(again.admits(hash_at(8)));
+  EXPECT_FALSE(found.admits(hash_at(8)));
 }
 
 TEST(Admission, OfACacheWithoutRoomHoldsNothing) {
   Admission admission = wary(0);
-  EXPECT_FALSE(admission.admits("a"));
-  EXPECT_FALSE(admission.admits("b"));
+  EXPECT_FALSE(admission.admits(kOfferHash("a")));
+  EXPECT_FALSE(admission.admits(kOfferHash("b")));
 }
 
 }  // namespace

@@ -117,6 +117,18 @@ TEST(SessionCache, KeepsItsChainsWholeWhileItEvicts) {
   EXPECT_EQ(linked, cache.size()) << "each entry is in its chain";
 }
 
+// Sessions that are used once: what they would push out is worth more.
+TEST(SessionCache, IsNotFlushedBySessionsThatNobodyUsesAgain) {
+  SessionCache cache(100, kPlenty);
+  const auto insert = [&](const std::string& id) { cache.insert("cookie-" + id, session_of(id)); };
+  for (int i = 0; i < 1000; ++i) insert(std::to_string(i));
+  for (int turn = 0; turn < 2; ++turn) insert("again");
+  for (int i = 1000; i < 10'000; ++i) insert(std::to_string(i));
+  EXPECT_TRUE(holds(cache, "again")) << "although nobody asked for it since";
+  EXPECT_EQ(subject_at(cache, "cookie-again"), "alice");
+  EXPECT_EQ(cache.size(), 100U);
+}
+
 TEST(SessionCache, IsBoundedInBytes) {
   constexpr std::size_t kBytes = 50 * 1024;
   SessionCache cache(1'000'000, kBytes);

@@ -313,6 +313,21 @@ TEST_F(SessionTimes, TellsTheIdleEndOfASessionThatIsNotRemembered) {
   EXPECT_EQ(sessions_.idle_expires_at(identity->facts()), clock_.wall_now() + 30min);
 }
 
+struct CrowdedSessionTimes : SessionBench {
+  CrowdedSessionTimes() : SessionBench(1) {}
+};
+
+TEST_F(CrowdedSessionTimes, TellsTheIdleEndOfASessionThatWasPushedOut) {
+  const std::string cookie = create();
+  const IdentityPtr identity = identity_of(cookie);
+  const WallTime idle_end = clock_.wall_now() + 30min;
+  clock_.advance(1min);
+  EXPECT_EQ(judge(create("bob")), "bob");
+  EXPECT_EQ(sessions_.remembered(), 1U);
+  EXPECT_EQ(sessions_.idle_expires_at(identity->facts()), idle_end) << "as far as is known here";
+  EXPECT_GT(identity->facts().expires_at, idle_end) << "nor does a tunnel of it end there";
+}
+
 TEST_F(SessionTimes, TellsNoIdleEndOfWhatIsNoSessionOfOurs) {
   identity::IdentityFacts token;
   token.expires_at = clock_.wall_now() + 1h;

@@ -121,6 +121,16 @@ class Http1SessionTest : public ::testing::Test {
     listen();
     thread_ = std::thread([this] { context_.run(); });
   }
+  // On the context's thread, and done when it returns: what is merely posted may come after what a socket says later.
+  template <class Act>
+  void run_there(Act act) {
+    std::promise<void> done;
+    boost::asio::post(context_, [&] {
+      act();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
   // Without a thread: the test runs the context itself.
   void listen() {
     acceptor_.emplace(context_, boost::asio::ip::tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0));
@@ -574,7 +584,7 @@ TEST_F(Http1SessionTest, AnswersWithCloseWhileDraining) {
   SocketClient client(port_);
   client.send(get("/one"));
   read_answer(client);
-  boost::asio::post(context_, [this] { draining_.value = true; });
+  run_there([this] { draining_.value = true; });
   client.send(get("/two"));
   const std::string answer = client.read_to_end();
   EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
@@ -587,7 +597,7 @@ TEST_F(Http1SessionTest, AnswersARequestUnderWayWithCloseWhenItBeginsToDrain) {
   SocketClient client(port_);
   client.send("POST /slow HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4\r\n\r\nbo");
   while (handler_.handled == 0) std::this_thread::yield();
-  boost::asio::post(context_, [this] { draining_.value = true; });
+  run_there([this] { draining_.value = true; });
   client.send("dy");
   const std::string answer = client.read_to_end();
   EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
@@ -596,12 +606,7 @@ TEST_F(Http1SessionTest, AnswersARequestUnderWayWithCloseWhenItBeginsToDrain) {
 
 struct DistrustedTest : Http1SessionTest {
   void distrust() {
-    std::promise<void> done;
-    boost::asio::post(context_, [&] {
-      peer_.is_distrusted = true;
-      done.set_value();
-    });
-    done.get_future().wait();
+    run_there([this] { peer_.is_distrusted = true; });
   }
 };
 
