@@ -29,7 +29,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=10_000, help="of the group latency: requests per second")
     parser.add_argument("--rate-seconds", type=int, default=10, help="of each visit of the group latency")
     parser.add_argument("--sessions", type=int, default=1_000_000, help="in Redis, of which cold ones are drawn")
-    parser.add_argument("--new-tokens", type=int, default=60_000, help="that take turns where each shall be new")
     parser.add_argument("--idle-connections", type=int, default=10_000)
     parser.add_argument("--binary", default=str(ROOT / "build/release/sallyport"))
     parser.add_argument("--results", default=str(ROOT / "load-tests/results"), help="the folder for tables, samples and plots")

@@ -86,6 +86,26 @@ class Requests(Target):
         return None if self._redis is None else sum(self._redis.data_commands().values())
 
 
+class NewTokens(Target):
+    """CPU for each request with a token that the gateway has not seen: it is started anew for each visit, and no token comes twice in one."""
+
+    def __init__(self, name, against, start, path: str, credentials: str, count: int):
+        super().__init__(name, against)
+        self._start, self._path, self._credentials, self._count = start, path, credentials, count
+
+    def warm_up(self, world: World) -> None:
+        pass
+
+    def visit(self, world: World, seconds: int) -> dict:
+        process, ports = self._start()
+        asking = Requests(self.name, (), [process], f"https://127.0.0.1:{ports['tls']}{self._path}", credentials=self._credentials)
+        result = asking.visit(world, seconds)
+        process.stop()
+        if result["requests"] > self._count:
+            self.fail(f"some of {self._count} tokens came twice: {result}")
+        return result
+
+
 class Handshakes(Target):
     """CPU for each connection that is opened and closed over TLS 1.3, with a ticket or without; no request is made."""
     unit = "us per handshake"
