@@ -195,7 +195,8 @@ Task<void> Tunnel::pump(Way& way) {
     const std::span<char> room = scratch();
     const IoResult read = way.from.try_read(room);
     if (read.status == IoStatus::would_block) {
-      const IoStatus waited = co_await way.from.wait_readable();
+      if (auto wait = way.from.until_readable()) co_await std::move(*wait);
+      const IoStatus waited = way.from.after_wait();
       if (waited != IoStatus::ok) end_way(way, waited);
       continue;
     }

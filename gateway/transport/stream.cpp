@@ -427,17 +427,17 @@ Task<IoStatus> Stream::wait_for_either() {
     Readiness::Wait wait = readiness_.wait(Role::writer, Direction::either);
     co_await std::move(wait);
   }
-  if (!is_open()) co_return IoStatus::failed;
-  co_return timed_out_ ? IoStatus::timed_out : IoStatus::ok;
+  co_return after_wait();
 }
 
-Task<IoStatus> Stream::wait_readable() {
-  if (is_open() && !timed_out_) {
-    Readiness::Wait wait = readiness_.wait(Role::reader, read_blocked_on_);
-    co_await std::move(wait);
-  }
-  if (!is_open()) co_return IoStatus::failed;
-  co_return timed_out_ ? IoStatus::timed_out : IoStatus::ok;
+std::optional<Readiness::Wait> Stream::until_readable() noexcept {
+  if (!is_open() || timed_out_) return std::nullopt;
+  return readiness_.wait(Role::reader, read_blocked_on_);
+}
+
+IoStatus Stream::after_wait() const noexcept {
+  if (!is_open()) return IoStatus::failed;
+  return timed_out_ ? IoStatus::timed_out : IoStatus::ok;
 }
 
 bool Stream::is_silent() {
