@@ -327,13 +327,12 @@ Task<bool> Listener::shake_hands(Connection& connection) {
 }
 
 Task<void> Listener::serve(UniqueDescriptor socket, SharedListener::Slot slot, ListenerStatePtr state, Client client) {
-  SharedListener::Slot held = std::move(slot);
   Connection connection(*this, std::move(state), std::move(socket), std::move(client));
   const ListenerSettings& settings = connection.state->settings;
   connection.stream.expire_after(settings.timeouts.handshake);  // of the PROXY header and TLS together
   if (settings.proxy_protocol != ProxyProtocol::off) {
     const bool read = co_await read_proxy_header(connection);
-    if (!read || !let_in(*connection.state, connection.address, held)) co_return;
+    if (!read || !let_in(*connection.state, connection.address, slot)) co_return;
   }
   const bool ready = co_await shake_hands(connection);
   if (!ready) co_return;
