@@ -146,6 +146,17 @@ class SlowClients(GatewayCase):
         with self.nothing_upstream():
             self.assertEqual(self.exchange(request("GET", "/public/x", "X: " + "y" * (4097 - len(empty)))).status, 431)
 
+
+def patient(stand, configuration, policies):
+    """What fills a listener stays there for as long as a busy machine takes to fill it."""
+    strict(stand, configuration, policies)
+    for listener in configuration["listeners"]:
+        listener["timeouts"]["header"] = "1m"
+
+
+class FullListener(GatewayCase):
+    change = classmethod(lambda cls, *arguments: patient(*arguments))
+
     def test_connections_over_the_cap_are_refused_and_the_rest_served(self):
         kept = []
         for _ in range(LIMITS["connections"]):
