@@ -48,7 +48,8 @@ class Sha256Context {
   // Of the two, one behind the other.
   Sha256 digest(std::span<const unsigned char> first, std::span<const unsigned char> second) {
     Sha256 digest{};
-    if (EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) != 1 || EVP_DigestUpdate(context_.get(), first.data(), first.size()) != 1 ||
+    if (!context_ || EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) != 1 ||
+        EVP_DigestUpdate(context_.get(), first.data(), first.size()) != 1 ||
         EVP_DigestUpdate(context_.get(), second.data(), second.size()) != 1 ||
         EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) != 1) {
       throw std::runtime_error("SHA-256 failed");
