@@ -8,6 +8,7 @@
 
 #include "admin/operator_requests.hpp"
 #include "base/secret.hpp"
+#include "listen/descriptors.hpp"
 
 namespace sallyport::app {
 
@@ -64,6 +65,9 @@ Result<void> Gateway::prepare() {
 }
 
 Result<void> Gateway::prepare_listeners() {
+  std::uint64_t connections = 0;
+  for (const listen::ListenerSettings& listener : settings_->listeners) connections += listener.connections_max;
+  listen::provide_descriptors(2 * connections);  // a client's, and one to an upstream for its request
   for (const listen::ListenerSettings& listener : settings_->listeners) {
     Result<std::shared_ptr<listen::SharedListener>> shared =
         listen::SharedListener::create(listener, clock_, &inherited_.sockets, settings_->workers);

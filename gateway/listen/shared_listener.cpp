@@ -1,7 +1,6 @@
 #include "listen/shared_listener.hpp"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,13 +13,6 @@ namespace sallyport::listen {
 namespace {
 
 constexpr int kBacklog = 4096;
-
-void raise_descriptor_limit() noexcept {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, the old limit goes on to be respected
-}
 
 Error listen_error(const SocketAddress& address) {
   return make_error(Fault::unavailable, "cannot listen on " + address.text() + ": " + std::strerror(errno));
@@ -102,7 +94,6 @@ SharedListener::SharedListener(const ListenerSettings& settings, const Clock& cl
 
 Result<std::shared_ptr<SharedListener>> SharedListener::create(ListenerSettings settings, const Clock& clock, InheritedSockets* inherited,
                                                                std::size_t workers) {
-  raise_descriptor_limit();
   Result<SocketAddress> address = SocketAddress::parse(settings.host, settings.port);
   if (!address) return address.error();
   std::shared_ptr<SharedListener> made(new SharedListener(settings, clock, workers));

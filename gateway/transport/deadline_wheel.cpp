@@ -78,6 +78,7 @@ void DeadlineWheel::tick() {
   now_ = std::chrono::steady_clock::now();
   const std::uint64_t target = ticks_until(now_);
   if (target > cursor_ + kSlots) cursor_ = target - kSlots;  // one lap visits every slot
+  std::size_t fired = 0;
   while (cursor_ < target) {
     ++cursor_;
     Deadline*& slot = slots_[cursor_ % kSlots];
@@ -88,7 +89,11 @@ void DeadlineWheel::tick() {
         remove(deadline);
       } else if (deadline.when_ > now_) {
         insert(deadline);
+      } else if (fired == kExpiriesMax) {
+        --cursor_;  // on with this slot when the sockets that are ready had their turn
+        return;
       } else {
+        ++fired;
         remove(deadline);
         deadline.armed_ = false;
         deadline.on_expiry_(deadline.owner_);

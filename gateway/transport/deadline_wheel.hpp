@@ -51,8 +51,11 @@ class Deadline {
 
 class DeadlineWheel {
  public:
-  static constexpr std::chrono::milliseconds kTick{50};  // the default
+  static constexpr std::chrono::milliseconds kTick{10};  // the default
   static constexpr std::size_t kSlots = 1024;            // farther deadlines go round again
+  // Fired in one go. Thousands that were opened together expire together, each with an answer to send and a socket to close: nobody else's
+  // request waits for more than these.
+  static constexpr std::size_t kExpiriesMax = 4;
 
   explicit DeadlineWheel(boost::asio::io_context& context, std::chrono::milliseconds tick = kTick);
   ~DeadlineWheel();

@@ -128,6 +128,29 @@ TEST_F(DeadlineWheelTest, AnExpiryMayDestroyItsNeighboursAndArmItself) {
   EXPECT_EQ(here.fired, 3);  // whoever came first, and then the one that is left, twice
 }
 
+TEST_F(DeadlineWheelTest, AMassThatExpiresTogetherLeavesTurnsToOthers) {
+  struct Turns {
+    DeadlineWheel& wheel;
+    boost::asio::io_context& context;
+    std::size_t fired = 0;
+    std::size_t fired_in_a_row = 0;
+    std::size_t longest_row = 0;
+    static void fire(void* self) {
+      auto& turns = *static_cast<Turns*>(self);
+      ++turns.fired;
+      turns.longest_row = std::max(turns.longest_row, ++turns.fired_in_a_row);
+      boost::asio::post(turns.context, [&turns] { turns.fired_in_a_row = 0; });
+    }
+  } turns{wheel, context};
+  std::vector<std::unique_ptr<Deadline>> all;
+  const MonotonicTime when = SteadyClock::now() + 5ms;
+  for (int i = 0; i < 1'000; ++i) all.push_back(std::make_unique<Deadline>(wheel, &Turns::fire, &turns));
+  for (auto& deadline : all) deadline->expire_at(when);
+  context.run();
+  EXPECT_EQ(turns.fired, all.size());
+  EXPECT_LE(turns.longest_row, DeadlineWheel::kExpiriesMax);
+}
+
 TEST_F(DeadlineWheelTest, ThousandsAtRandomAreAllInTime) {
   struct Timed {
     Fired fired;
