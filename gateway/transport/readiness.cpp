@@ -99,7 +99,11 @@ void Poller::dispatch() {
 }
 
 void Poller::open_outbox() noexcept {
-  if (outbox_.is_open() || is_down_) return;
+  if (outbox_.is_open()) {
+    if (at_hand_.empty()) outbox_.end_turn();  // dispatch() counts its own
+    return;
+  }
+  if (is_down_) return;
   if (!is_round_posted_) {
     try {
       boost::asio::post(epoll_.get_executor(), [this] {

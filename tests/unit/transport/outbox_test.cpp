@@ -62,6 +62,19 @@ TEST_F(OutboxTest, SendsOutsideOfARoundWhenWhatWasThereHasRun) {
   EXPECT_EQ(one.arrived(), "first, second");
 }
 
+TEST_F(OutboxTest, OutsideOfARoundNobodyWaitsForMoreThanAFewTurnsEither) {
+  std::string after_the_turns;
+  boost::asio::post(loop.context, [&] { EXPECT_TRUE(one.stream.write_soon(std::string_view("hello")).ok()); });
+  for (std::size_t turn = 0; turn < Outbox::kTurnsMax; ++turn) {
+    boost::asio::post(loop.context, [&] { EXPECT_TRUE(other.stream.write_soon(std::string_view("?")).ok()); });
+  }
+  boost::asio::post(loop.context, [&] { after_the_turns = one.arrived(); });
+  for (std::size_t handler = 0; handler < Outbox::kTurnsMax + 2; ++handler) loop.context.poll_one();
+  EXPECT_EQ(after_the_turns, "hello") << "although the round goes on";
+  loop.context.poll();
+  EXPECT_EQ(other.arrived(), std::string(Outbox::kTurnsMax, '?'));
+}
+
 TEST_F(OutboxTest, SendsWhatIsSaidAfterARoundInTheNext) {
   boost::asio::post(loop.context, [&] { EXPECT_TRUE(one.stream.write_soon(std::string_view("before, ")).ok()); });
   loop.context.poll();
