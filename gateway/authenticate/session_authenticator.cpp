@@ -203,7 +203,7 @@ std::optional<WallTime> SessionAuthenticator::idle_expires_at(const IdentityFact
   if (facts.method != identity::AuthMethod::session) return std::nullopt;
   const std::optional<store::Digest> key = store::digest_of_handle(facts.session);
   if (!key) return std::nullopt;  // of another application
-  const CachedSession* session = impl_->cache.find(SessionKind::own, *key);
+  const CachedSession* session = impl_->cache.peek(SessionKind::own, *key);
   if (session == nullptr) return facts.idle_expires_at;  // not kept, or not any more
   const Impl::Moment now = impl_->now();
   return std::min(now.wall + std::chrono::floor<WallTime::duration>(session->end - now.monotonic), facts.expires_at);

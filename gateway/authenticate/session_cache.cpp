@@ -28,6 +28,11 @@ CachedSession* SessionCache::find(SessionKind kind, const store::Digest& key) no
   return &sessions_[at];
 }
 
+CachedSession* SessionCache::peek(SessionKind kind, const store::Digest& key) noexcept {
+  const Place at = place_of(kind, key);
+  return at == kNone ? nullptr : &sessions_[at];
+}
+
 SessionCache::Place SessionCache::place_of(SessionKind kind, const store::Digest& key) const noexcept {
   return keys_.find(hash_of(key), [&](Place at) { return sessions_[at].kind == kind && sessions_[at].key == key; });
 }

@@ -37,9 +37,12 @@ class SessionCache {
  public:
   SessionCache(std::size_t entries_max, std::size_t bytes_max);
 
+  // For somebody who uses it: what is found stays longer than what nobody looks for.
   // nullptr: not here. Never allocates. Valid until the next call that is not const.
   [[nodiscard]] CachedSession* find(SessionKind kind, std::string_view cookie) noexcept;
   [[nodiscard]] CachedSession* find(SessionKind kind, const store::Digest& key) noexcept;
+  // The same for our own book-keeping, which makes nothing stay.
+  [[nodiscard]] CachedSession* peek(SessionKind kind, const store::Digest& key) noexcept;
   // Replaces what is there for that cookie, and for that session.
   void insert(std::string_view cookie, CachedSession session);
   // Whether it was there.

@@ -174,7 +174,7 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading r
   const bool revoked = is_revoked(facts);
   if (!revoked && !knows_revocations) return Unavailable{"what was revoked is not known yet"};
   const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
-  const CachedSession* older = cache.find(flight.subject.kind, flight.subject.key);
+  const CachedSession* older = cache.peek(flight.subject.kind, flight.subject.key);
   // What could not hear of a change may still replace what is older, which an outage can make useful, and is worth no more than that.
   const bool replaces_older = older != nullptr && older->as_of <= session.as_of;
   facts.idle_expires_at = facts.expires_at - (session.absolute_end - session.end);
@@ -222,7 +222,7 @@ Task<void> SessionAuthenticator::Impl::touch(ImplPtr self, store::Digest key, mi
     self->mark_changed(SessionKind::own, key);
     co_return;
   }
-  CachedSession* const session = self->cache.find(SessionKind::own, key);
+  CachedSession* const session = self->cache.peek(SessionKind::own, key);
   if (session == nullptr || session->as_of > asked) co_return;  // read since: the store knows better
   session->as_of = asked;
   session->end = std::min(asked + bounded(idle_timeout), session->absolute_end);

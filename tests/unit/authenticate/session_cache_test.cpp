@@ -9,6 +9,7 @@ namespace {
 
 using testing::IdentityBuilder;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 constexpr std::size_t kPlenty = 64 * 1024 * 1024;
 
@@ -127,6 +128,18 @@ TEST(SessionCache, IsNotFlushedBySessionsThatNobodyUsesAgain) {
   EXPECT_TRUE(holds(cache, "again")) << "although nobody asked for it since";
   EXPECT_EQ(subject_at(cache, "cookie-again"), "alice");
   EXPECT_EQ(cache.size(), 100U);
+}
+
+TEST(SessionCache, SparesWhatWasFoundAndNotWhatWasPeekedAt) {
+  SessionCache cache(3, kPlenty);
+  for (const auto* id : {"found", "found too", "peeked at"}) cache.insert("cookie of "s + id, session_of(id));
+  EXPECT_TRUE(holds(cache, "found"));
+  EXPECT_TRUE(holds(cache, "found too"));
+  EXPECT_NE(cache.peek(SessionKind::own, sha256("peeked at")), nullptr);
+  cache.insert("cookie of another", session_of("another"));
+  EXPECT_EQ(cache.peek(SessionKind::own, sha256("peeked at")), nullptr);
+  EXPECT_TRUE(holds(cache, "found"));
+  EXPECT_TRUE(holds(cache, "found too"));
 }
 
 TEST(SessionCache, IsBoundedInBytes) {
