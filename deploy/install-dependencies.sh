@@ -44,6 +44,7 @@ load=(
   "nginx-light: another one, and the origin of the load tests"
   "libnginx-mod-http-lua: nginx with scripts, which look sessions up"
   "lua-nginx-redis: in Redis"
+  "lua-cjson: and read them"
   "apache2-bin: Apache, for its OAuth 2.0 module"
   "libapache2-mod-oauth2: verifies tokens and remembers them"
   "wrk: makes the load"

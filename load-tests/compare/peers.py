@@ -59,22 +59,46 @@ local record, trouble = redis:get("sallyport:session:{" .. (ngx.var.cookie_sid o
 if trouble then return ngx.exit(503) end
 redis:set_keepalive(60000, 256)
 if record == ngx.null then return ngx.exit(401) end
+"""
+# The least that a script can do: whose it is, and whether it is still good.
+_SUBJECT = """
 local subject = string.match(record, '"subject":"([^"]*)"')
-local idle = tonumber(string.match(record, '"idle":(%%d+)'))
+local idle = tonumber(string.match(record, '"idle":(%d+)'))
 if not subject or not idle or idle <= ngx.now() * 1000 then return ngx.exit(401) end
 """
 
 
-def nginx_lua(port: int, service_port: int, origin_port: int, redis_port: int) -> str:
-    """Looks the session up in Redis for each request, as scripts do; on `service_port` as a service that another nginx asks."""
+# What the gateway tells of it: the record is read as JSON, both ends count, and each identity header is set.
+_IDENTITY = """
+local session = require "cjson.safe".decode(record)
+local now = ngx.now() * 1000
+if type(session) ~= "table" or type(session.subject) ~= "string" or type(session.idle) ~= "number" or type(session.ends) ~= "number" or
+   session.idle <= now or session.ends <= now then return ngx.exit(401) end
+local claims = type(session.claims) == "table" and session.claims or {}
+local set = ngx.req.set_header
+set("X-Auth-Subject", session.subject)
+set("X-Auth-Issuer", "https://gateway.load.example")
+set("X-Auth-Method", "session")
+set("X-Auth-Roles", type(claims.roles) == "table" and table.concat(claims.roles, ",") or nil)
+set("X-Auth-Scopes", type(claims.scope) == "string" and string.gsub(claims.scope, " ", ",") or nil)
+"""
+
+
+def nginx_lua(port: int, identity_port: int, service_port: int, origin_port: int, redis_port: int) -> str:
+    """Looks the session up in Redis for each request, as scripts do: for the subject alone, on `identity_port` for all that the gateway tells,
+    on `service_port` as a service that another nginx asks."""
     look_up = _LOOK_UP % redis_port
+    subject = look_up + _SUBJECT
     return _nginx_head("nginx-lua", _LUA) + _upstream(origin_port) + f"""
 lua_package_path "/usr/share/lua/5.1/?.lua;;"; lua_socket_log_errors off;
 server {{ {_tls(port)} location / {{
-access_by_lua_block {{ {look_up} ngx.req.set_header("X-Auth-Subject", subject) }}
+access_by_lua_block {{ {subject} ngx.req.set_header("X-Auth-Subject", subject) }}
+{_PROXY} }} }}
+server {{ {_tls(identity_port)} location / {{
+access_by_lua_block {{ {look_up} {_IDENTITY} }}
 {_PROXY} }} }}
 server {{ listen 127.0.0.1:{service_port} backlog=1024;
-location / {{ content_by_lua_block {{ {look_up} ngx.header["X-Auth-Subject"] = subject; ngx.exit(200) }} }} }} }}
+location / {{ content_by_lua_block {{ {subject} ngx.header["X-Auth-Subject"] = subject; ngx.exit(200) }} }} }} }}
 """
 
 

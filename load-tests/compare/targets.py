@@ -89,6 +89,8 @@ class Catalogue:
         cold = {"order": "random", "redis": world.redis}
         reference = self._requests("nginx lua redis tls session cold", (self._haproxy,), lua, "/session/small", credentials=stored["keys"], **cold)
         yield reference
+        yield self._requests("nginx lua redis tls session cold, whole identity", (reference,), lua, "/session/small", "identity",
+                             credentials=stored["keys"], **cold)
         yield self._requests("nginx auth_request tls session cold", (reference,), auth, "/session/small", processes=[auth[0], lua[0]],
                              credentials=stored["keys"], **cold)
         small = world.gateway("sessions-cold", redis=True, cache_entries=CACHED_SESSIONS)

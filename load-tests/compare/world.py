@@ -76,8 +76,8 @@ class World:
 
     @functools.cached_property
     def nginx_lua(self) -> tuple[Process, dict[str, int]]:
-        ports = {"tls": free_port(), "service": free_port()}
-        configuration = peers.nginx_lua(ports["tls"], ports["service"], self.origin, self.redis.port)
+        ports = {name: free_port() for name in ("tls", "identity", "service")}
+        configuration = peers.nginx_lua(ports["tls"], ports["identity"], ports["service"], self.origin, self.redis.port)
         return self._start_nginx("nginx-lua", configuration, ports["tls"]), ports
 
     @functools.cached_property
