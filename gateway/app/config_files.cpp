@@ -59,10 +59,6 @@ std::string exposure(const struct stat& status) {
                      (status.st_mode & S_IRWXO) != 0 ? "every user of this machine" : "changes by its group");
 }
 
-std::string not_usable(const Node& node, const Error& error) {
-  return fmt::format("the file {} cannot be used: {}", shown(node), error.detail);
-}
-
 bool has_wildcard(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
 
 class PatternWalk {
@@ -118,6 +114,12 @@ Result<std::string> read_regular_file(const std::string& path, std::size_t bytes
     content.append(piece, static_cast<std::size_t>(size));
     if (content.size() > bytes_max) return make_error(Fault::too_large, fmt::format("larger than {} KiB", bytes_max / 1024));
   }
+}
+
+std::string not_usable(const Node& node, const Error& error) {
+  const bool may_be_elsewhere = error.fault == Fault::not_found && !node.text.starts_with('/');
+  return fmt::format("the file {} cannot be used: {}{}", shown(node), error.detail,
+                     may_be_elsewhere ? "; relative paths start at the folder of this file" : "");
 }
 
 std::optional<std::string> read_file_path(Problems& problems, const Node& node, FileSecrecy secrecy) {

@@ -25,6 +25,8 @@ enum class FileSecrecy : unsigned char { public_, secret };
 // The path that `node` names, when it is a regular file that this process can read. A secret one must be closed: nothing for others, no
 // writing for its group; otherwise a problem says `chmod 600`.
 [[nodiscard]] std::optional<std::string> read_file_path(Problems& problems, const Node& node, FileSecrecy secrecy);
+// What a problem says of the file that `node` names and that could not be read, or not made use of.
+[[nodiscard]] std::string not_usable(const Node& node, const Error& error);
 // The same check of the mode alone.
 void check_is_closed(Problems& problems, const Node& node, const std::string& path);
 

@@ -110,7 +110,7 @@ void read_client_certificates(Loading& loading, const MapReader& tls, listen::Tl
   const auto path = read_file_path(problems, *authorities, FileSecrecy::public_);
   if (!path || !is_required) return;
   if (const Result<void> usable = transport::check_authorities(*path); !usable) {
-    problems.error(authorities->at, fmt::format("the file {} cannot be used: {}", shown(*authorities), usable.error().detail));
+    problems.error(authorities->at, not_usable(*authorities, usable.error()));
     return;
   }
   settings.clients = listen::ClientCertificates{*path, *is_required};
@@ -281,7 +281,7 @@ void read_admin(Loading& loading, const Node& node) {
   if (admin.token_file) {
     const Result<Secret> token = read_secret_file(*admin.token_file);
     if (!token) {
-      problems.error(token_file->at, fmt::format("the file {} cannot be used: {}", shown(*token_file), token.error().detail));
+      problems.error(token_file->at, not_usable(*token_file, token.error()));
     } else if (token->size() < kTokenBytesMin) {
       problems.warning(token_file->at,
                        fmt::format("the token in {} is shorter than {} bytes and can be guessed", shown(*token_file), kTokenBytesMin));

@@ -195,7 +195,7 @@ void read_token_lives(Problems& problems, const MapReader& tokens, issue::TokenS
 void load_edge_keys(Loading& loading, const Node& node, issue::TokenSettings settings) {
   const Result<Secret> text = read_secret_file(settings.signing_keys_file, kKeyFileBytesMax);
   if (!text) {
-    return loading.problems.error(node.at, fmt::format("the file {} cannot be used: {}", shown(node), text.error().detail));
+    return loading.problems.error(node.at, not_usable(node, text.error()));
   }
   std::vector<std::string> warnings;
   Result<issue::EdgeKeysPtr> keys =

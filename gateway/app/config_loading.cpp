@@ -47,7 +47,7 @@ std::vector<SecretFile> read_secret_files(Problems& problems, const Node& node, 
     if (!path) continue;
     Result<Secret> secret = read_secret_file(*path);
     if (!secret) {
-      problems.error(item->at, fmt::format("the file {} cannot be used: {}", shown(*item), secret.error().detail));
+      problems.error(item->at, not_usable(*item, secret.error()));
       continue;
     }
     if (secret->size() < bytes_min) {

@@ -77,8 +77,8 @@ class Stream {
   [[nodiscard]] IoResult try_write(std::span<const char> bytes);
 
   // For small bytes after which nothing is written until the peer has said something: a request's head, a whole answer. They go out with
-  // what others say in this turn of the loop (Outbox). ok means taken, as it does of the kernel: when they cannot go out any more the stream
-  // is aborted. Else as try_write.
+  // what others say in this turn of the loop (Outbox). ok means taken, as it does of the kernel: when they cannot go out any more the
+  // stream is aborted. Else as try_write.
   [[nodiscard]] IoResult write_soon(std::span<const char> bytes);
   // Whether some of what was taken has not gone out. Who closes the stream in order waits until it has: abort() drops it.
   [[nodiscard]] bool has_unsent() const noexcept { return is_deferred_ || !unsent_.empty(); }

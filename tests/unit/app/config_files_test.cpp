@@ -146,7 +146,10 @@ TEST_F(ConfigFiles, P09_RefusesMissingEmptyAndOddFiles) {
     make();
     return problems();
   };
-  EXPECT_THAT(with([] {}), ElementsAre("18:20: the file 'secrets/batch' cannot be used: there is no such file"));
+  EXPECT_THAT(
+      with([] {}),
+      ElementsAre(
+          "18:20: the file 'secrets/batch' cannot be used: there is no such file; relative paths start at the folder of this file"));
   EXPECT_THAT(with([&] { std::filesystem::create_directory(path); }),
               ElementsAre(HasSubstr("18:20: the file 'secrets/batch' cannot be used: this is a directory")));
   EXPECT_THAT(with([&] { ASSERT_EQ(::symlink("batch", path.c_str()), 0); }),
