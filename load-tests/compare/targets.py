@@ -137,9 +137,11 @@ class Catalogue:
         yield self._requests("sallyport tls ES256 warm, log on", (self._es256_warm,), logging, "/api/small", credentials=self._warm)
 
     def workers(self):
-        """Two workers on both cores, beside one."""
+        """Two workers on both cores, beside one on each: the second core is the load's and the origin's, too, where any worker pays more."""
         cores = f"{self._world.proxy_core},{self._world.load_core}"
         yield self._es256_warm
+        yield self._requests("sallyport tls ES256 warm, 1 worker beside the load", (self._es256_warm,),
+                             self._world.gateway("beside", cores=self._world.load_core), "/api/small", credentials=self._warm)
         yield self._requests("sallyport tls ES256 warm, 2 workers", (self._es256_warm,), self._world.gateway("workers", workers=2, cores=cores),
                              "/api/small", credentials=self._warm)
 
