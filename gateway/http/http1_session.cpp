@@ -202,7 +202,7 @@ Task<void> serve_http1(transport::Stream& stream, const Peer& peer, const Sessio
       const Http1Session::End end = co_await serve_until_silent(stream, peer, context, state, begin);
       if (end == Http1Session::End::closed) break;
       if (auto wait = stream.until_readable()) co_await std::move(*wait);
-      const transport::IoStatus woken = stream.after_wait();
+      const transport::IoStatus woken = stream.condition();
       if (woken == transport::IoStatus::timed_out) stream.shutdown_write();
       if (woken != transport::IoStatus::ok) break;
       begin = Http1Session::Begin::woken;

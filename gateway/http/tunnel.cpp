@@ -196,7 +196,7 @@ Task<void> Tunnel::pump(Way& way) {
     const IoResult read = way.from.try_read(room);
     if (read.status == IoStatus::would_block) {
       if (auto wait = way.from.until_readable()) co_await std::move(*wait);
-      const IoStatus waited = way.from.after_wait();
+      const IoStatus waited = way.from.condition();
       if (waited != IoStatus::ok) end_way(way, waited);
       continue;
     }

@@ -333,8 +333,7 @@ IoResult Stream::write_now(std::span<const char> bytes, Direction& blocked_on) n
 
 Task<IoResult> Stream::read_some(std::span<char> into) {
   for (;;) {
-    if (!is_open()) co_return IoResult{IoStatus::failed};
-    if (timed_out_) co_return IoResult{IoStatus::timed_out};
+    if (const IoStatus now = condition(); now != IoStatus::ok) co_return IoResult{now};
     Direction blocked_on = Direction::read;
     if (readiness_.may_read() || has_buffered_input()) {
       if (reads_in_turn_ == kReadsPerTurn) {
@@ -354,8 +353,7 @@ Task<IoResult> Stream::read_some(std::span<char> into) {
 
 Task<IoResult> Stream::peek_more(std::span<char> into, std::size_t seen) {
   for (;;) {
-    if (!is_open()) co_return IoResult{IoStatus::failed};
-    if (timed_out_) co_return IoResult{IoStatus::timed_out};
+    if (const IoStatus now = condition(); now != IoStatus::ok) co_return IoResult{now};
     const ssize_t waiting = ::recv(socket_, into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
     if (waiting == 0) co_return IoResult{IoStatus::closed};
     if (waiting < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) co_return IoResult{IoStatus::failed};
@@ -372,8 +370,7 @@ Task<IoResult> Stream::peek_more(std::span<char> into, std::size_t seen) {
 Task<IoResult> Stream::write_all(std::span<const char> bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
-    if (!is_open()) co_return IoResult{IoStatus::failed, done};
-    if (timed_out_) co_return IoResult{IoStatus::timed_out, done};
+    if (const IoStatus now = condition(); now != IoStatus::ok) co_return IoResult{now, done};
     Direction blocked_on = Direction::write;
     const IoResult result = write_now(bytes.subspan(done), blocked_on);
     if (result.ok()) {
@@ -388,16 +385,14 @@ Task<IoResult> Stream::write_all(std::span<const char> bytes) {
 }
 
 IoResult Stream::try_read(std::span<char> into) {
-  if (!is_open()) return {IoStatus::failed};
-  if (timed_out_) return {IoStatus::timed_out};
+  if (const IoStatus now = condition(); now != IoStatus::ok) return {now};
   read_blocked_on_ = Direction::read;
   if (!readiness_.may_read() && !has_buffered_input()) return {IoStatus::would_block};
   return read_now(into, read_blocked_on_);
 }
 
 IoResult Stream::try_write(std::span<const char> bytes) {
-  if (!is_open()) return {IoStatus::failed};
-  if (timed_out_) return {IoStatus::timed_out};
+  if (const IoStatus now = condition(); now != IoStatus::ok) return {now};
   if (bytes.empty()) return {IoStatus::ok};  // which OpenSSL takes for a failure
   Direction ignored = Direction::write;
   return write_now(bytes, ignored);
@@ -413,8 +408,7 @@ IoResult Stream::write_soon(std::span<const char> bytes) {
 
 Task<IoStatus> Stream::wait_until_sent() {
   for (;;) {
-    if (!is_open()) co_return IoStatus::failed;
-    if (timed_out_) co_return IoStatus::timed_out;
+    if (const IoStatus now = condition(); now != IoStatus::ok) co_return now;
     const IoStatus sent = send_what_was_taken();
     if (sent != IoStatus::would_block) co_return sent;
     Readiness::Wait wait = readiness_.wait(Role::writer, Direction::write);
@@ -427,7 +421,7 @@ Task<IoStatus> Stream::wait_for_either() {
     Readiness::Wait wait = readiness_.wait(Role::writer, Direction::either);
     co_await std::move(wait);
   }
-  co_return after_wait();
+  co_return condition();
 }
 
 std::optional<Readiness::Wait> Stream::until_readable() noexcept {
@@ -435,7 +429,7 @@ std::optional<Readiness::Wait> Stream::until_readable() noexcept {
   return readiness_.wait(Role::reader, read_blocked_on_);
 }
 
-IoStatus Stream::after_wait() const noexcept {
+IoStatus Stream::condition() const noexcept {
   if (!is_open()) return IoStatus::failed;
   return timed_out_ ? IoStatus::timed_out : IoStatus::ok;
 }

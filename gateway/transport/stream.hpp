@@ -93,11 +93,11 @@ class Stream {
   [[nodiscard]] Task<IoStatus> wait_for_either();
 
   // After a try_read() that would block, for who has no buffer to lend while he waits: until another one may find something (it may be half
-  // a TLS record, and so nothing). `if (auto wait = stream.until_readable()) co_await std::move(*wait);`; then after_wait() tells how.
+  // a TLS record, and so nothing). `if (auto wait = stream.until_readable()) co_await std::move(*wait);`; then condition() tells how.
   // No coroutine, whose frame each silent connection would hold. Empty when there is nothing to wait for. Counts as the reader.
   [[nodiscard]] std::optional<Readiness::Wait> until_readable() noexcept;
-  // ok, timed_out or failed.
-  [[nodiscard]] IoStatus after_wait() const noexcept;
+  // Whether it can still be read and written at all: ok, timed_out, or failed once it is closed.
+  [[nodiscard]] IoStatus condition() const noexcept;
 
   // Whether a connection that should be silent is: false when bytes, an end or an error are waiting. Asks the kernel.
   // TLS messages that carry no data (tickets, key updates) are processed and are no noise.

@@ -19,7 +19,7 @@ constexpr auto kPatience = 20s;  // a deadline that a passing test never meets
 // How they wait who have no buffer to lend.
 Task<IoStatus> readable(Stream& stream) {
   if (auto wait = stream.until_readable()) co_await std::move(*wait);
-  co_return stream.after_wait();
+  co_return stream.condition();
 }
 
 struct StreamTest : ::testing::Test {
