@@ -67,7 +67,8 @@ Result<void> Gateway::prepare() {
 Result<void> Gateway::prepare_listeners() {
   std::uint64_t connections = 0;
   for (const listen::ListenerSettings& listener : settings_->listeners) connections += listener.connections_max;
-  listen::provide_descriptors(2 * connections);  // a client's, and one to an upstream for its request
+  constexpr std::uint64_t kOthers = 1024;                  // epolls, files, the store's, kept connections
+  listen::provide_descriptors(2 * connections + kOthers);  // a client's, and one to an upstream for its request
   for (const listen::ListenerSettings& listener : settings_->listeners) {
     Result<std::shared_ptr<listen::SharedListener>> shared =
         listen::SharedListener::create(listener, clock_, &inherited_.sockets, settings_->workers);

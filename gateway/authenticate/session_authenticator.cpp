@@ -118,7 +118,7 @@ std::optional<store::Digest> SessionAuthenticator::Impl::open_own(std::string_vi
 bool SessionAuthenticator::Impl::remembers(SessionKind kind, const store::Digest& key, const std::string& subject) {
   const MonotonicTime now = around.clock.monotonic_now();
   if (!hears(now)) return false;
-  const CachedSession* session = cache.find(kind, key);
+  const CachedSession* session = cache.find(kind, key);  // an open tunnel is a use: while it is remembered nobody asks the store
   if (session == nullptr || session->epoch != hearing.epoch()) return false;
   return now < session->end && session->identity->facts().subject == subject;
 }

@@ -44,7 +44,7 @@ std::uint64_t DeadlineWheel::ticks_until(MonotonicTime time) const noexcept {
 }
 
 void DeadlineWheel::insert(Deadline& deadline) {
-  if (linked_ == 0) {  // it stood still: nothing was waited for
+  if (linked_ == 0 && !is_walking_) {  // it stood still: nothing was waited for
     now_ = std::chrono::steady_clock::now();
     cursor_ = ticks_until(now_);
   }
@@ -75,8 +75,14 @@ void DeadlineWheel::remove(Deadline& deadline) noexcept {
 }
 
 void DeadlineWheel::tick() {
+  struct Walk {
+    explicit Walk(bool& flag) : is_walking(flag) { is_walking = true; }
+    ~Walk() { is_walking = false; }
+    bool& is_walking;
+  } const walk(is_walking_);
   now_ = std::chrono::steady_clock::now();
   const std::uint64_t target = ticks_until(now_);
+  const std::size_t expiries_max = kExpiriesMax + (target - cursor_);
   if (target > cursor_ + kSlots) cursor_ = target - kSlots;  // one lap visits every slot
   std::size_t fired = 0;
   while (cursor_ < target) {
@@ -89,7 +95,7 @@ void DeadlineWheel::tick() {
         remove(deadline);
       } else if (deadline.when_ > now_) {
         insert(deadline);
-      } else if (fired == kExpiriesMax) {
+      } else if (fired == expiries_max) {
         --cursor_;  // on with this slot when the sockets that are ready had their turn
         return;
       } else {

@@ -53,8 +53,8 @@ class DeadlineWheel {
  public:
   static constexpr std::chrono::milliseconds kTick{10};  // the default
   static constexpr std::size_t kSlots = 1024;            // farther deadlines go round again
-  // Fired in one go. Thousands that were opened together expire together, each with an answer to send and a socket to close: nobody else's
-  // request waits for more than these.
+  // Fired in one go, and one more for each tick that the wheel is behind. Thousands that were opened together expire together, each with an
+  // answer to send and a socket to close: others' requests have their turns between, and deadlines after the mass do not wait for long.
   static constexpr std::size_t kExpiriesMax = 4;
 
   explicit DeadlineWheel(boost::asio::io_context& context, std::chrono::milliseconds tick = kTick);
@@ -84,6 +84,7 @@ class DeadlineWheel {
   std::uint64_t cursor_ = 0;  // the last tick that was looked at; tick t stands at start_ + t * tick_
   std::size_t linked_ = 0;    // deadlines in the slots: none, and the wheel stands still
   bool ticking_ = false;
+  bool is_walking_ = false;  // through the slots: the cursor is where the walk is, whatever is linked
   bool stopped_ = false;
   std::shared_ptr<bool> alive_;  // a timer that is already on its way to us may arrive after our end
 };

@@ -1,5 +1,6 @@
 """What an operator sees: the admin listener, metrics, logs. R04: no secret stands in any of them."""
 import json
+import pathlib
 import re
 import signal
 import time
@@ -17,6 +18,13 @@ class Admin(GatewayCase):
         self.assertEqual(self.gateway.admin_status("/readyz"), 200)
         self.assertEqual(self.gateway.admin_status("/nothing"), 404)
         self.assertEqual(self.gateway.admin_request("/livez", "POST", b"")[0], 405)
+
+    def test_the_table_of_descriptors_is_made_for_all_connections(self):
+        process = pathlib.Path(f"/proc/{self.gateway.process.pid}")
+        size = re.search(r"^FDSize:\s+(\d+)", (process / "status").read_text(), re.M)
+        limits = re.search(r"^Max open files\s+(\d+)\s+(\d+)", (process / "limits").read_text(), re.M)
+        self.assertEqual(limits[1], limits[2])
+        self.assertGreaterEqual(int(size[1]), min(40_000, int(limits[1])))  # two for each of the 20,000 of a listener
 
     def test_admin_pages_are_not_on_the_public_listeners(self):
         for path in ("/livez", "/readyz", "/metrics", "/routes"):

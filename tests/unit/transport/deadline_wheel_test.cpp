@@ -1,6 +1,7 @@
 #include "transport/deadline_wheel.hpp"
 
 #include <random>
+#include <thread>
 
 #include "stream_fixture.hpp"
 
@@ -128,27 +129,71 @@ TEST_F(DeadlineWheelTest, AnExpiryMayDestroyItsNeighboursAndArmItself) {
   EXPECT_EQ(here.fired, 3);  // whoever came first, and then the one that is left, twice
 }
 
-TEST_F(DeadlineWheelTest, AMassThatExpiresTogetherLeavesTurnsToOthers) {
-  struct Turns {
-    DeadlineWheel& wheel;
-    boost::asio::io_context& context;
-    std::size_t fired = 0;
-    std::size_t fired_in_a_row = 0;
-    std::size_t longest_row = 0;
+// The wheel of a worker that is late, with nothing else on it.
+TEST_F(DeadlineWheelTest, TheLastOneMayBeArmedFarAheadByALateExpiry) {
+  DeadlineWheel slow(context, 50ms);
+  struct Late {
+    std::unique_ptr<Deadline> deadline;
+    int fired = 0;
     static void fire(void* self) {
-      auto& turns = *static_cast<Turns*>(self);
-      ++turns.fired;
-      turns.longest_row = std::max(turns.longest_row, ++turns.fired_in_a_row);
-      boost::asio::post(turns.context, [&turns] { turns.fired_in_a_row = 0; });
+      auto& late = *static_cast<Late*>(self);
+      ++late.fired;
+      std::this_thread::sleep_for(75ms);  // a tick goes by
+      late.deadline->expire_after(1h);    // beyond a lap
     }
-  } turns{wheel, context};
-  std::vector<std::unique_ptr<Deadline>> all;
-  const MonotonicTime when = SteadyClock::now() + 5ms;
-  for (int i = 0; i < 1'000; ++i) all.push_back(std::make_unique<Deadline>(wheel, &Turns::fire, &turns));
-  for (auto& deadline : all) deadline->expire_at(when);
+  } late;
+  late.deadline = std::make_unique<Deadline>(slow, &Late::fire, &late);
+  late.deadline->expire_after(10ms);
+  boost::asio::steady_timer end(context, 400ms);
+  end.async_wait([&](const boost::system::error_code&) { slow.stop(); });
   context.run();
-  EXPECT_EQ(turns.fired, all.size());
-  EXPECT_LE(turns.longest_row, DeadlineWheel::kExpiriesMax);
+  EXPECT_EQ(late.fired, 1);
+  EXPECT_TRUE(late.deadline->armed());
+}
+
+// How many deadlines fire without a turn of somebody else, and how many such turns there are until all have fired.
+struct Mass {
+  DeadlineWheel wheel;
+  boost::asio::io_context& context;
+  std::chrono::microseconds cost;
+  std::vector<std::unique_ptr<Deadline>> all;
+  std::size_t fired = 0;
+  std::size_t turns = 0;
+  std::size_t in_a_row = 0;
+  std::size_t longest_row = 0;
+
+  Mass(boost::asio::io_context& loop, std::chrono::milliseconds tick, std::chrono::microseconds each)
+      : wheel(loop, tick), context(loop), cost(each) {
+    const MonotonicTime when = SteadyClock::now() + 5ms;
+    for (int i = 0; i < 1'000; ++i) all.push_back(std::make_unique<Deadline>(wheel, &Mass::fire, this));
+    for (auto& deadline : all) deadline->expire_at(when);
+    turn();
+    context.run();
+  }
+  static void fire(void* self) {
+    auto& mass = *static_cast<Mass*>(self);
+    ++mass.fired;
+    mass.longest_row = std::max(mass.longest_row, ++mass.in_a_row);
+  }
+  void turn() {
+    if (in_a_row > 0) ++turns;
+    in_a_row = 0;
+    if (fired == all.size()) return;
+    std::this_thread::sleep_for(cost);
+    boost::asio::post(context, [this] { turn(); });
+  }
+};
+
+TEST_F(DeadlineWheelTest, AMassThatExpiresTogetherLeavesTurnsToOthers) {
+  const Mass mass(context, 200ms, 0us);  // nothing is late by ticks as long as these
+  EXPECT_EQ(mass.fired, mass.all.size());
+  EXPECT_LE(mass.longest_row, DeadlineWheel::kExpiriesMax + 10);
+}
+
+TEST_F(DeadlineWheelTest, AMassThatMakesTheWheelLateGoesFaster) {
+  const Mass mass(context, 1ms, 1ms);
+  EXPECT_EQ(mass.fired, mass.all.size());
+  EXPECT_LT(mass.turns, mass.all.size() / DeadlineWheel::kExpiriesMax / 2);
 }
 
 TEST_F(DeadlineWheelTest, ThousandsAtRandomAreAllInTime) {
