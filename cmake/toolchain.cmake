@@ -58,4 +58,6 @@ endif()
 target_compile_definitions(sallyport_build INTERFACE
   BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_SEPARATE_COMPILATION      # Asio's own code is compiled once, in gateway/base/asio.cpp
+  BOOST_ASIO_DISABLE_STD_ALIGNED_ALLOC # coroutine frames come from operator new, the allocator's shortest way;
+  BOOST_ASIO_DISABLE_BOOST_ALIGN       # none of ours needs more than its alignment
   BOOST_ASIO_DISABLE_VISIBILITY)

@@ -20,8 +20,8 @@ bool takes_edge_cookie(const CredentialPlan& plan) {
 
 }  // namespace
 
-std::optional<Authentication> Authenticator::try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
-                                                              const transport::PeerCertificate* certificate) {
+std::variant<Authentication, OpenQuestion> Authenticator::try_authenticate(const http::RequestHead& request, const CredentialPlan& plan,
+                                                                           WallTime now, const transport::PeerCertificate* certificate) {
   const Credential credential = find_credential(request, plan, certificate);
   if (std::holds_alternative<NoCredential>(credential)) return Authentication{NotPresented{}, false, takes_edge_cookie(plan)};
   if (const auto* two = std::get_if<TwoCredentials>(&credential)) return Authentication{identity::Ambiguous{std::string(two->detail)}};
@@ -30,7 +30,7 @@ std::optional<Authentication> Authenticator::try_authenticate(const http::Reques
   }
   if (const auto* bearer = std::get_if<BearerToken>(&credential)) {
     JwtAuthenticator::Judgement judged = tokens_.judge(*bearer, plan, now, certificate);
-    if (judged.worth_asking) return std::nullopt;
+    if (judged.worth_asking) return OpenQuestion(*bearer);
     return Authentication{std::move(judged.outcome), bearer->by_cookie, judged.is_expired_edge_token && bearer->by_cookie};
   }
   if (const auto* shown = std::get_if<ClientCertificate>(&credential)) {
@@ -38,7 +38,7 @@ std::optional<Authentication> Authenticator::try_authenticate(const http::Reques
   }
   const auto& cookie = std::get<SessionCookie>(credential);
   auto outcome = cookie.is_foreign ? sessions_.try_foreign(cookie.value, *plan.sessions) : sessions_.try_own(cookie.value, *plan.sessions);
-  if (!outcome) return std::nullopt;
+  if (!outcome) return OpenQuestion(cookie);
   return Authentication{std::move(*outcome), true, false};
 }
 
@@ -60,25 +60,20 @@ Task<Authentication> Authenticator::ask_for_key(BearerToken bearer, const Creden
   co_return authentication;
 }
 
-Task<Authentication> Authenticator::ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
-                                        const transport::PeerCertificate* certificate) {
-  const Credential credential = find_credential(request, plan, certificate);
-  if (const auto* bearer = std::get_if<BearerToken>(&credential)) {
-    Task<Authentication> asked = ask_for_key(*bearer, plan, now, certificate);
-    co_return co_await std::move(asked);
-  }
-  const auto* cookie = std::get_if<SessionCookie>(&credential);
-  if (cookie == nullptr) {
-    auto decided = try_authenticate(request, plan, now, certificate);
-    co_return std::move(*decided);  // only tokens and session cookies are ever undecided
-  }
-  std::string value(cookie->value);
-  Task<identity::AuthOutcome> asked =
-      cookie->is_foreign ? sessions_.ask_foreign(std::move(value), plan.sessions) : sessions_.ask_own(std::move(value), plan.sessions);
+Task<Authentication> Authenticator::ask_for_session(SessionCookie cookie, SessionSettingsPtr settings) {
+  std::string value(cookie.value);
+  Task<identity::AuthOutcome> asked = cookie.is_foreign ? sessions_.ask_foreign(std::move(value), std::move(settings))
+                                                        : sessions_.ask_own(std::move(value), std::move(settings));
   Authentication authentication;
   authentication.by_cookie = true;
   authentication.outcome = co_await std::move(asked);
   co_return authentication;
+}
+
+Task<Authentication> Authenticator::ask(const OpenQuestion& question, const CredentialPlan& plan, WallTime now,
+                                        const transport::PeerCertificate* certificate) {
+  if (const auto* bearer = std::get_if<BearerToken>(&question)) return ask_for_key(*bearer, plan, now, certificate);
+  return ask_for_session(std::get<SessionCookie>(question), plan.sessions);
 }
 
 std::string csrf_binding(const identity::IdentityFacts& facts) {

@@ -1,7 +1,7 @@
 // A request's credential -> Authentication, whatever its kind. One per worker.
 #pragma once
 
-#include <optional>
+#include <variant>
 
 #include "authenticate/certificate_authenticator.hpp"
 #include "authenticate/credentials.hpp"
@@ -20,18 +20,22 @@ struct Authentication {
   bool may_refresh = false;
 };
 
+// A credential of which memory does not know enough: the store, or its issuer, must be asked. Views into the request.
+using OpenQuestion = std::variant<BearerToken, SessionCookie>;
+
 class Authenticator {
  public:
   // Both outlive *this.
   Authenticator(JwtAuthenticator& tokens, SessionAuthenticator& sessions)
       : tokens_(tokens), sessions_(sessions), certificates_(tokens.revocations()) {}
 
-  // Decides from memory. nullopt: the store or an issuer must be asked, by ask() with the same arguments.
+  // Decides from memory, or says what is to be given to ask(), with the same other arguments.
   // `certificate`: what the client showed at the TLS handshake and was verified there (http::Peer); nullptr: none.
-  [[nodiscard]] std::optional<Authentication> try_authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
-                                                               const transport::PeerCertificate* certificate = nullptr);
-  // All of them outlive the call.
-  [[nodiscard]] Task<Authentication> ask(const http::RequestHead& request, const CredentialPlan& plan, WallTime now,
+  [[nodiscard]] std::variant<Authentication, OpenQuestion> try_authenticate(const http::RequestHead& request, const CredentialPlan& plan,
+                                                                            WallTime now,
+                                                                            const transport::PeerCertificate* certificate = nullptr);
+  // Plan, certificate, and the request that `question` was asked about, outlive the call.
+  [[nodiscard]] Task<Authentication> ask(const OpenQuestion& question, const CredentialPlan& plan, WallTime now,
                                          const transport::PeerCertificate* certificate = nullptr);
 
   [[nodiscard]] JwtAuthenticator& tokens() noexcept { return tokens_; }
@@ -40,6 +44,7 @@ class Authenticator {
  private:
   [[nodiscard]] Task<Authentication> ask_for_key(BearerToken bearer, const CredentialPlan& plan, WallTime now,
                                                  const transport::PeerCertificate* certificate);
+  [[nodiscard]] Task<Authentication> ask_for_session(SessionCookie cookie, SessionSettingsPtr settings);
 
   JwtAuthenticator& tokens_;
   SessionAuthenticator& sessions_;

@@ -92,8 +92,7 @@ identity::AuthOutcome CertificateAuthenticator::authenticate(const transport::Pe
   if (is_revoked(facts, now)) return Refused{RefusalReason::revoked, "the client certificate"};
   if (!knows_revocations) return identity::Unavailable{"what was revoked is not known yet"};
   const identity::IdentityPtr identity(new identity::VerifiedIdentity(std::move(facts)));
-  const std::size_t bytes = bytes_of(*identity);
-  known_.insert(certificate.thumbprint, Entry{identity, generation, certificate.shown_to}, bytes, [](auto) {});
+  known_.insert(certificate.thumbprint, Entry{identity, generation, certificate.shown_to}, [](auto) {});
   return identity;
 }
 

@@ -28,29 +28,33 @@ class ClockMap {
   static constexpr Place kNone = HashChains::kNone;
 
   ClockMap(std::size_t entries_max, std::size_t bytes_max)
-      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)), bytes_max_(bytes_max), admission_(entries_max_), chains_(entries_max_) {}
+      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)),
+        bytes_max_(bytes_max),
+        admission_(entries_max_),
+        chains_(entries_max_) {}
 
-  [[nodiscard]] Place find(std::string_view text) const noexcept {
-    return chains_.find(hash_of_(text), [&](Place at) {
-      prefetch(&entries_[at]);
-      return entries_[at].text == text;
-    });
-  }
+  [[nodiscard]] Place find(std::string_view text) const noexcept { return find(hash_of_(text), text); }
   [[nodiscard]] Value& operator[](Place at) noexcept { return entries_[at].value; }
   [[nodiscard]] const Value& operator[](Place at) const noexcept { return entries_[at].value; }
   // Spares it when the hand comes by next.
   void use(Place at) noexcept { marks_[at] = Mark::used; }
 
-  // `text` must not be here. Makes room first: dropped(place) is called for each entry that goes, before it does. kNone: it is not kept,
-  // because it alone is over a bound, or would push out others and is not worth it (Admission). `bytes` is what the value holds outside
-  // itself.
+  // In the place of what is here for `text`. Makes room first: dropped(place) is called for each entry that goes, before it does. kNone: it
+  // is not kept, because it alone is over a bound, or would push out others and is not worth it (Admission).
   template <class Dropped>
-  Place insert(std::string_view text, Value value, std::size_t bytes, Dropped dropped) {
-    bytes += sizeof(Entry) + text.size();
-    if (bytes > bytes_max_ || entries_max_ == 0) return kNone;
-    const auto is_full = [&] { return size() >= entries_max_ || bytes_ + bytes > bytes_max_; };
+  Place insert(std::string_view text, Value&& value, Dropped dropped) {
     const std::uint64_t hash = hash_of_(text);
-    if (is_full() && !admission_.admits(hash)) return kNone;
+    if (const Place old = find(hash, text); old != kNone) {
+      dropped(old);
+      remove(old);
+    }
+    if (entries_max_ == 0) return kNone;
+    const bool lacks_place = size() >= entries_max_;
+    if (lacks_place && !admission_.admits(hash)) return kNone;  // as most of what comes once: before anybody counts how large it is
+    const std::size_t bytes = sizeof(Entry) + text.size() + bytes_of(*value.identity);
+    if (bytes > bytes_max_) return kNone;
+    const auto is_full = [&] { return size() >= entries_max_ || bytes_ + bytes > bytes_max_; };
+    if (!lacks_place && is_full() && !admission_.admits(hash)) return kNone;
     while (is_full()) {
       const Place victim = next_victim();
       admission_.dropped(marks_[victim] != Mark::fresh);
@@ -108,6 +112,13 @@ class ClockMap {
     unused,  // since the hand last passed
     used,
   };
+
+  [[nodiscard]] Place find(std::uint64_t hash, std::string_view text) const noexcept {
+    return chains_.find(hash, [&](Place at) {
+      prefetch(&entries_[at]);
+      return entries_[at].text == text;
+    });
+  }
 
   // Only while there is an entry: then two rounds suffice.
   Place next_victim() noexcept {

@@ -106,10 +106,12 @@ auto SessionAuthenticator::Impl::open(SessionKind kind, std::string_view cookie,
 }
 
 std::optional<store::Digest> SessionAuthenticator::Impl::open_own(std::string_view cookie) {
-  if (last_opened && equal_in_constant_time(last_opened->cookie, cookie)) return last_opened->key;
+  const std::uint64_t hash = hash_of_cookie(cookie);
+  if (last_opened && last_opened->hash == hash && last_opened->cookie == cookie) return last_opened->key;
   const std::optional<SessionId> id = keys->open_session_id(cookie);
   if (!id) return std::nullopt;
   if (!last_opened) last_opened.emplace();
+  last_opened->hash = hash;
   last_opened->cookie = cookie;
   last_opened->key = id->key;
   return id->key;

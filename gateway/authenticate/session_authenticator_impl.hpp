@@ -3,12 +3,13 @@
 #pragma once
 
 #include <algorithm>
-#include <map>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -65,8 +66,10 @@ struct SessionAuthenticator::Impl {
   };
   using FlightPtr = std::shared_ptr<Flight>;
 
-  // A cookie and whose key it is: of a cold session recall() opens the cookie, and ask() does again at once.
+  // A cookie and whose key it is: of a cold session recall() opens the cookie, and ask() does again at once. Known again by a keyed hash
+  // and only then by its text, so that the time of comparing tells a guesser nothing.
   struct Opened {
+    std::uint64_t hash = 0;
     std::string cookie;
     store::Digest key;
   };
@@ -76,6 +79,14 @@ struct SessionAuthenticator::Impl {
 
   using ImplPtr = std::shared_ptr<Impl>;
   using FlightKey = std::pair<SessionKind, store::Digest>;
+  struct FlightHash {
+    // A piece of a SHA-256 is as good as any hash of it.
+    std::size_t operator()(const FlightKey& key) const noexcept {
+      std::size_t piece = 0;
+      std::memcpy(&piece, key.second.data(), sizeof piece);
+      return piece;
+    }
+  };
   class Landing;
 
   bool hears(MonotonicTime now) noexcept;
@@ -97,14 +108,14 @@ struct SessionAuthenticator::Impl {
   static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie, const SessionSettingsPtr& settings);
   static Task<void> fly_own(ImplPtr self, FlightPtr flight);
   // What the store said of one of our own sessions, which it was asked for at `asked`.
-  static void land_own(const ImplPtr& self, Flight& flight, const Moment& asked, Result<std::optional<store::Session>> found);
+  static void land_own(const ImplPtr& self, Flight& flight, const Moment& asked, Result<std::optional<store::Session>>&& found);
   static Task<void> fly_foreign(ImplPtr self, FlightPtr flight);
   // What the store said of a session: facts, or why it is none.
   using Reading = std::variant<IdentityFacts, Refused>;
   // Remembers it if that is safe. `session` has its kind, key, times of life and touch.
-  AuthOutcome conclude(const Flight& flight, Reading reading, CachedSession session);
+  AuthOutcome conclude(const Flight& flight, Reading&& reading, CachedSession&& session);
   AuthOutcome forget(const Flight& flight, Refused refused);
-  [[nodiscard]] static IdentityPtr make_identity(const Flight& flight, IdentityFacts facts);
+  [[nodiscard]] static IdentityPtr make_identity(const Flight& flight, IdentityFacts&& facts);
   void mark_changed(SessionKind kind, const store::Digest& key);
   void mark_all_changed();
 
@@ -120,10 +131,11 @@ struct SessionAuthenticator::Impl {
   Surroundings around;
   store::Store* store = nullptr;
   TagKeysPtr keys;
+  KeyedHash hash_of_cookie;
   std::optional<Opened> last_opened;  // by these keys
   SessionCache cache;
   Hearing hearing;
-  std::multimap<FlightKey, FlightPtr> flights;
+  std::unordered_multimap<FlightKey, FlightPtr, FlightHash> flights;
   std::set<store::Digest> touching;
 };
 

@@ -1,6 +1,5 @@
 #include "authenticate/session_cache.hpp"
 
-#include "authenticate/identity_bytes.hpp"
 #include "base/prefetch.hpp"
 
 namespace sallyport::authenticate {
@@ -34,16 +33,18 @@ CachedSession* SessionCache::peek(SessionKind kind, const store::Digest& key) no
 }
 
 SessionCache::Place SessionCache::place_of(SessionKind kind, const store::Digest& key) const noexcept {
-  return keys_.find(hash_of(key), [&](Place at) { return sessions_[at].kind == kind && sessions_[at].key == key; });
+  return place_of(hash_of(key), kind, key);
 }
 
-void SessionCache::insert(std::string_view cookie, CachedSession session) {
-  forget(session.kind, session.key);
-  if (const Place old = sessions_.find(cookie); old != kNone) remove(old);
-  keys_.make_room(sessions_.size() + 1);  // places are given out from the first on
+SessionCache::Place SessionCache::place_of(std::uint64_t hash, SessionKind kind, const store::Digest& key) const noexcept {
+  return keys_.find(hash, [&](Place at) { return sessions_[at].kind == kind && sessions_[at].key == key; });
+}
+
+void SessionCache::insert(std::string_view cookie, CachedSession&& session) {
   const std::uint64_t hash = hash_of(session.key);
-  const std::size_t bytes = bytes_of(*session.identity);
-  const Place at = sessions_.insert(cookie, std::move(session), bytes, [this](Place dropped) { keys_.unlink(dropped); });
+  if (const Place old = place_of(hash, session.kind, session.key); old != kNone) remove(old);
+  keys_.make_room(sessions_.size() + 1);  // places are given out from the first on
+  const Place at = sessions_.insert(cookie, std::move(session), [this](Place dropped) { keys_.unlink(dropped); });
   if (at != kNone) keys_.link(hash, at);
 }
 

@@ -44,7 +44,7 @@ class SessionCache {
   // The same for our own book-keeping, which makes nothing stay.
   [[nodiscard]] CachedSession* peek(SessionKind kind, const store::Digest& key) noexcept;
   // Replaces what is there for that cookie, and for that session.
-  void insert(std::string_view cookie, CachedSession session);
+  void insert(std::string_view cookie, CachedSession&& session);
   // Whether it was there.
   bool forget(SessionKind kind, const store::Digest& key) noexcept;
   void clear();
@@ -61,6 +61,7 @@ class SessionCache {
 
   [[nodiscard]] std::uint64_t hash_of(const store::Digest& key) const noexcept;
   [[nodiscard]] Place place_of(SessionKind kind, const store::Digest& key) const noexcept;
+  [[nodiscard]] Place place_of(std::uint64_t hash, SessionKind kind, const store::Digest& key) const noexcept;
   void remove(Place at) noexcept;
 
   const KeyedHash hash_of_text_;

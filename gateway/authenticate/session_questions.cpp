@@ -68,7 +68,8 @@ Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind
 auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie,
                                        const SessionSettingsPtr& settings) -> FlightPtr {
   const FlightKey key(subject.kind, subject.key);
-  const bool heard = self->hears(self->around.clock.monotonic_now());
+  const Moment now = self->now();
+  const bool heard = self->hears(now.monotonic);
   const auto [begin, end] = self->flights.equal_range(key);
   const auto joined = std::find_if(begin, end, [&](const auto& entry) {
     const Flight& flight = *entry.second;
@@ -80,7 +81,7 @@ auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, S
   self->flights.emplace(key, flight);
   const bool is_own = key.first == SessionKind::own;
   flight->asker = self;
-  flight->asked = self->now();
+  flight->asked = now;
   if (is_own && self->store->seek_session(key.second, flight)) return flight;
   Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
   self->around.tasks.spawn(std::move(task));
@@ -95,7 +96,7 @@ Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
 }
 
 void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, const Moment& asked,
-                                          Result<std::optional<store::Session>> found) {
+                                          Result<std::optional<store::Session>>&& found) {
   if (!found) {
     flight.outcome = Unavailable{found.error().detail};
     return;
@@ -153,9 +154,9 @@ Task<void> SessionAuthenticator::Impl::fly_foreign(ImplPtr self, FlightPtr fligh
   flight->outcome = self->conclude(*flight, std::move(reading), std::move(cached));
 }
 
-IdentityPtr SessionAuthenticator::Impl::make_identity(const Flight& flight, IdentityFacts facts) {
+IdentityPtr SessionAuthenticator::Impl::make_identity(const Flight& flight, IdentityFacts&& facts) {
   struct Counted final : identity::VerifiedIdentity {  // in one piece with its counter: one line of memory less for each request
-    explicit Counted(IdentityFacts facts) : VerifiedIdentity(std::move(facts)) {}
+    explicit Counted(IdentityFacts&& facts) : VerifiedIdentity(std::move(facts)) {}
   };
   if (flight.subject.kind == SessionKind::own) return std::make_shared<const Counted>(std::move(facts));
   return IdentityPtr(new identity::VerifiedIdentity(std::move(facts)), ForeignOrigin{flight.subject.foreign_id, flight.settings});
@@ -166,7 +167,7 @@ AuthOutcome SessionAuthenticator::Impl::forget(const Flight& flight, Refused ref
   return refused;
 }
 
-AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading reading, CachedSession session) {
+AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading&& reading, CachedSession&& session) {
   if (auto* refused = std::get_if<Refused>(&reading)) return forget(flight, std::move(*refused));
   auto& facts = std::get<IdentityFacts>(reading);
   const std::uint64_t generation = around.revocations.generation();  // before they are asked

@@ -68,6 +68,12 @@ struct Keys {
 
 std::string tag_of(const Secret& key, std::string_view body) { return std::string(as_text(hmac_sha256(key, body)).substr(0, kTagBytes)); }
 
+// Constant time in the tag.
+bool is_tag_of(std::string_view tag, const Secret& key, std::string_view body) {
+  const Sha256 made = hmac_sha256(key, body);
+  return equal_in_constant_time(as_text(made).substr(0, kTagBytes), tag);
+}
+
 }  // namespace
 
 struct TagKeys::Impl {
@@ -77,7 +83,7 @@ struct TagKeys::Impl {
     if (text.size() != kTaggedIdChars || !base64url_decode(text, bytes)) return std::nullopt;
     const std::string_view tag = std::string_view(bytes).substr(kBodyBytes);
     const std::string_view body = std::string_view(bytes).substr(0, kBodyBytes);
-    const auto made_it = [&](const Keys& candidate) { return equal_in_constant_time(tag_of(candidate.*kind, body), tag); };
+    const auto made_it = [&](const Keys& candidate) { return is_tag_of(tag, candidate.*kind, body); };
     if (std::none_of(keys.begin(), keys.end(), made_it)) return std::nullopt;
     bytes.resize(kBodyBytes);
     return bytes;

@@ -1,7 +1,6 @@
 #include "authenticate/verified_token_cache.hpp"
 
 #include "authenticate/clock_map.hpp"
-#include "authenticate/identity_bytes.hpp"
 #include "base/prefetch.hpp"
 
 namespace sallyport::authenticate {
@@ -45,10 +44,7 @@ VerifiedTokenCache::Hit VerifiedTokenCache::find(std::string_view token, WallTim
 
 void VerifiedTokenCache::insert(std::string_view token, IssuerPtr issuer, identity::IdentityPtr identity, WallTime now,
                                 std::uint64_t revocations_seen, std::uint64_t keys_generation) {
-  auto& tokens = impl_->tokens;
-  if (const auto old = tokens.find(token); old != tokens.kNone) tokens.remove(old);
-  const std::size_t bytes = bytes_of(*identity);
-  tokens.insert(token, Entry{std::move(issuer), std::move(identity), now, revocations_seen, keys_generation}, bytes, [](auto) {});
+  impl_->tokens.insert(token, Entry{std::move(issuer), std::move(identity), now, revocations_seen, keys_generation}, [](auto) {});
 }
 
 void VerifiedTokenCache::clear() { impl_->tokens.clear(); }

@@ -1,6 +1,7 @@
 #include "base/event.hpp"
 
 #include <utility>
+#include <vector>
 
 #include <boost/asio/post.hpp>
 

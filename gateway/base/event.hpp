@@ -1,12 +1,11 @@
 // Something that coroutines of one worker wait for. Waiting costs no timer and no system call.
 #pragma once
 
-#include <vector>
-
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include "base/task.hpp"
 #include "base/waiter.hpp"
@@ -68,8 +67,8 @@ class Event {
 
   Executor executor_;
   Events& events_;
-  std::vector<Place> waiting_;
-  Event* previous_ = nullptr;  // in events_, while somebody waits
+  boost::container::small_vector<Place, 1> waiting_;  // nearly always one: he costs no allocation
+  Event* previous_ = nullptr;                         // in events_, while somebody waits
   Event* next_ = nullptr;
   bool is_linked_ = false;
   void link() noexcept;

@@ -1,8 +1,10 @@
 #include "base/text.hpp"
 
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstring>
+#include <limits>
 
 #include <simdjson.h>
 
@@ -122,15 +124,30 @@ std::string base64url_encode(std::string_view bytes) { return encode(bytes, kUrl
 
 std::string base64_encode(std::string_view bytes) { return encode(bytes, kAlphabet, Padding::equals_signs); }
 
-std::string hex_encode(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out(bytes.size() * 2, '\0');
-  char* at = out.data();
+void hex_encode(std::string_view bytes, char* out) noexcept {
+  static constexpr auto kPairs = [] {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::array<std::array<char, 2>, 256> pairs{};
+    for (std::size_t byte = 0; byte < pairs.size(); ++byte) pairs[byte] = {kDigits[byte >> 4], kDigits[byte & 15U]};
+    return pairs;
+  }();
   for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    *at++ = kDigits[byte >> 4];
-    *at++ = kDigits[byte & 15U];
+    const auto& pair = kPairs[static_cast<unsigned char>(c)];
+    std::memcpy(out, pair.data(), pair.size());
+    out += pair.size();
   }
+}
+
+void hex_encode(std::uint64_t number, char* out) noexcept {
+  std::array<char, sizeof number> bytes;
+  if constexpr (std::endian::native == std::endian::little) number = __builtin_bswap64(number);
+  std::memcpy(bytes.data(), &number, sizeof number);
+  hex_encode({bytes.data(), bytes.size()}, out);
+}
+
+std::string hex_encode(std::string_view bytes) {
+  std::string out(bytes.size() * 2, '\0');
+  hex_encode(bytes, out.data());
   return out;
 }
 
@@ -142,8 +159,18 @@ std::optional<int> hex_digit(char c) noexcept {
 }
 
 std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept {
-  // from_chars takes no sign for an unsigned type, and no white space for any.
+  // Nearly all are short enough to fit whatever they are.
+  constexpr std::size_t kFits = std::numeric_limits<std::uint64_t>::digits10;
   std::uint64_t number = 0;
+  if (!text.empty() && text.size() <= kFits) {
+    for (const char c : text) {
+      const auto digit = static_cast<unsigned char>(c - '0');
+      if (digit > 9) return std::nullopt;
+      number = number * 10 + digit;
+    }
+    return number;
+  }
+  // from_chars takes no sign for an unsigned type, and no white space for any.
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;

@@ -39,7 +39,11 @@ inline constexpr auto kTokenBytes = [] {
 // RFC 4648 §4 with padding (PEM-like bodies, Basic credentials), strictly.
 [[nodiscard]] std::string base64_encode(std::string_view bytes);
 
+// Lower case.
 [[nodiscard]] std::string hex_encode(std::string_view bytes);
+// The same into `out`, which has two places for each byte; of a number: 16 digits.
+void hex_encode(std::string_view bytes, char* out) noexcept;
+void hex_encode(std::uint64_t number, char* out) noexcept;
 [[nodiscard]] std::optional<int> hex_digit(char c) noexcept;
 
 // Digits only, no sign, no space, no overflow; nullopt otherwise.

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <span>
 
 #include "base/secret.hpp"
+#include "base/text.hpp"
 
 namespace sallyport::observe {
 namespace {
@@ -15,21 +15,6 @@ constexpr std::size_t kTraceId = 3;  // where each part begins in "00-<trace id>
 constexpr std::size_t kParentId = 36;
 constexpr std::size_t kFlags = 53;
 constexpr std::size_t kTraceparentBytes = 55;
-
-// Eight digits at a time, each in a byte of a word.
-void write_hex(char* out, std::uint64_t number) noexcept {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
-  for (const std::uint64_t half : {number >> 32, number & 0xFFFF'FFFF}) {
-    std::uint64_t word = (half | half << 16) & 0x0000'FFFF'0000'FFFF;
-    word = (word | word << 8) & 0x00FF'00FF'00FF'00FF;
-    word = (word | word << 4) & 0x0F0F'0F0F'0F0F'0F0F;
-    const std::uint64_t is_letter = (word + 6 * kOnes) >> 4 & kOnes;
-    word += '0' * kOnes + is_letter * ('a' - '0' - 10);
-    if constexpr (std::endian::native == std::endian::little) word = __builtin_bswap64(word);
-    std::memcpy(out, &word, sizeof word);
-    out += sizeof word;
-  }
-}
 
 bool is_hex(std::string_view text) noexcept {
   // Lower case only (W3C Trace Context §3.2.2.3).
@@ -68,18 +53,18 @@ TraceContext::TraceContext(std::string_view incoming, IdGenerator& ids) : contin
     std::ranges::copy(incoming, text_.begin());
   } else {
     std::ranges::copy(std::string_view("00-"), text_.begin());
-    write_hex(&text_[kTraceId], ids.next() | 1);  // never all zero
-    write_hex(&text_[kTraceId + 16], ids.next());
+    hex_encode(ids.next() | 1, &text_[kTraceId]);  // never all zero
+    hex_encode(ids.next(), &text_[kTraceId + 16]);
     text_[kParentId - 1] = text_[kFlags - 1] = '-';
     text_[kFlags] = '0';
     text_[kFlags + 1] = '1';  // sampled
   }
-  write_hex(&text_[kParentId], ids.next() | 1);
+  hex_encode(ids.next() | 1, &text_[kParentId]);
 }
 
 RequestId::RequestId(IdGenerator& ids, std::string_view given) : given_(given) {
-  write_hex(text_.data(), ids.next());
-  write_hex(text_.data() + 16, ids.next());
+  hex_encode(ids.next(), text_.data());
+  hex_encode(ids.next(), text_.data() + 16);
 }
 
 }  // namespace sallyport::observe

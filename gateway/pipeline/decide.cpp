@@ -190,7 +190,7 @@ std::optional<authorize::Denied> refuse_network(const Question& question, const 
   return authorize::Denied{authorize::Denied::Why::requirement_unmet, "network_refused", "the client's address is kept out", {}};
 }
 
-std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route) {
+std::variant<authenticate::Authentication, authenticate::OpenQuestion> try_authenticate(const Question& question, const Route& route) {
   // Public routes neither read nor need a credential (DESIGN §3.5).
   if (route.policy.access == authorize::Access::public_) return authenticate::Authentication{};
   return question.authenticator.try_authenticate(question.request, route.credentials, question.now, question.peer.certificate);
@@ -246,12 +246,13 @@ Task<Verdict> decide(const Question& question) {
     if (question.explanation != nullptr) question.explanation->push_back("decision: refused, network_refused");
     co_return DeniedOn{&route, std::move(*denied), nullptr};
   }
-  std::optional<authenticate::Authentication> who = try_authenticate(question, route);
-  if (!who) {
+  auto attempt = try_authenticate(question, route);
+  if (const auto* open = std::get_if<authenticate::OpenQuestion>(&attempt)) {
     authenticate::Authentication asked =
-        co_await question.authenticator.ask(question.request, route.credentials, question.now, question.peer.certificate);
-    who.emplace(std::move(asked));
+        co_await question.authenticator.ask(*open, route.credentials, question.now, question.peer.certificate);
+    attempt = std::move(asked);
   }
+  auto* const who = std::get_if<authenticate::Authentication>(&attempt);
   const RefreshCookies refresh = refresh_cookies(question, *who);
   if (refresh.count > 1) *who = authenticate::Authentication{.outcome = identity::Ambiguous{std::string(kTwoRefreshCookies)}};
   if (question.explanation != nullptr && route.policy.access != authorize::Access::public_) {

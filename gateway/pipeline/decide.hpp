@@ -70,8 +70,9 @@ struct PreflightOn {
 // Before step 2: an address that the route's `allow` and `deny` keep out (403, reason "network_refused").
 [[nodiscard]] std::optional<authorize::Denied> refuse_network(const Question& question, const Route& route);
 
-// Step 2: who, from memory. nullopt: the store must be asked, by Authenticator::ask() with the route's plan.
-[[nodiscard]] std::optional<authenticate::Authentication> try_authenticate(const Question& question, const Route& route);
+// Step 2: who, from memory, or what Authenticator::ask() is to be asked with the route's plan.
+[[nodiscard]] std::variant<authenticate::Authentication, authenticate::OpenQuestion> try_authenticate(const Question& question,
+                                                                                                      const Route& route);
 
 // The refresh cookies that may stand in for what `authentication` lacks; no count where none may (also without `tokens`).
 struct RefreshCookies {

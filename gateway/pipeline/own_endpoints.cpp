@@ -134,15 +134,13 @@ Task<std::optional<Answer>> OwnEndpoints::call(std::string_view path, Visit& vis
 Task<authenticate::Authentication> OwnEndpoints::authenticate(Visit& visit) {
   Question& question = visit.question;
   const authenticate::CredentialPlan& plan = question.snapshot.any_credential;
-  std::optional<authenticate::Authentication> who =
-      question.authenticator.try_authenticate(question.request, plan, question.now, question.peer.certificate);
-  if (!who) {
-    authenticate::Authentication asked =
-        co_await question.authenticator.ask(question.request, plan, question.now, question.peer.certificate);
-    who.emplace(std::move(asked));
+  auto attempt = question.authenticator.try_authenticate(question.request, plan, question.now, question.peer.certificate);
+  if (const auto* open = std::get_if<authenticate::OpenQuestion>(&attempt)) {
+    authenticate::Authentication asked = co_await question.authenticator.ask(*open, plan, question.now, question.peer.certificate);
     question.now = surroundings_.clock.wall_now();
+    co_return asked;
   }
-  co_return std::move(*who);
+  co_return std::get<authenticate::Authentication>(std::move(attempt));
 }
 
 void OwnEndpoints::note_identity(Visit& visit, const authenticate::Authentication& who) const {

@@ -173,12 +173,13 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
   }
 
   // From memory wherever it knows; the store is asked about cold sessions only.
-  std::optional<authenticate::Authentication> who = try_authenticate(question, route);
-  if (!who) {
-    authenticate::Authentication asked = co_await authenticator_.ask(request, route.credentials, question.now, question.peer.certificate);
-    who.emplace(std::move(asked));
+  auto attempt = try_authenticate(question, route);
+  if (const auto* open = std::get_if<authenticate::OpenQuestion>(&attempt)) {
+    authenticate::Authentication asked = co_await authenticator_.ask(*open, route.credentials, question.now, question.peer.certificate);
+    attempt = std::move(asked);
     question.now = clock_.wall_now();
   }
+  auto* const who = std::get_if<authenticate::Authentication>(&attempt);
 
   // Before judging: what is judged is the new access token, which the client will show next time.
   std::vector<std::string> cookies;

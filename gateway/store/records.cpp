@@ -19,7 +19,14 @@ constexpr std::array<std::pair<Revocation::Kind, std::string_view>, 5> kKinds{{
 }  // namespace
 
 std::string handle_of(const Digest& digest) {
-  return hex_encode(std::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
+  const auto digits = handle_digits(digest);
+  return {digits.data(), digits.size()};
+}
+
+std::array<char, 2 * sizeof(Digest)> handle_digits(const Digest& digest) {
+  std::array<char, 2 * sizeof(Digest)> digits;
+  hex_encode({reinterpret_cast<const char*>(digest.data()), digest.size()}, digits.data());
+  return digits;
 }
 
 std::optional<Digest> digest_of_handle(std::string_view handle) {

@@ -2,6 +2,7 @@
 // process's), so that gateways whose clocks differ agree; what is left of a life is a duration, counted from the moment of the answer.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -20,6 +21,8 @@ using Digest = Sha256;
 
 // 64 lower-case hex digits: a digest as it stands in keys, in the admin API and in logs. It opens nothing.
 [[nodiscard]] std::string handle_of(const Digest& digest);
+// The same without an allocation.
+[[nodiscard]] std::array<char, 2 * sizeof(Digest)> handle_digits(const Digest& digest);
 // nullopt unless exactly that.
 [[nodiscard]] std::optional<Digest> digest_of_handle(std::string_view handle);
 

@@ -305,8 +305,7 @@ Task<Result<RedisClient::Answer>> RedisClient::finish(std::shared_ptr<RedisClien
     co_return self->not_connected();
   }
   Result<RedisReply> reply = co_await reply_or_reload(self, asked);
-  reply = self->accept(name, asked.connection, std::move(reply));
-  if (!reply) co_return reply.error();
+  if (std::optional<Error> refused = self->refusal_in(reply, name, asked.connection)) co_return std::move(*refused);
   Answer answer{{}, asked.connection, asked.at};
   const bool is_ours = reply->array() != nullptr && reply->elements.size() > 1 && reply->elements.front().string() != nullptr &&
                        reply->elements.front().text == asked.question.key;
@@ -321,18 +320,18 @@ Task<Result<RedisClient::Answer>> RedisClient::finish(std::shared_ptr<RedisClien
 }
 
 std::shared_ptr<RedisConnection> RedisClient::glance_at(std::string_view key, const std::shared_ptr<ReplyHearer>& hearer) {
-  if (!connection_ || !connection_->can_send(2)) return nullptr;
-  const bool sent = connection_->send(std::array<std::string_view, 2>{"PTTL", key}, hearer) &&
-                    connection_->send(std::array<std::string_view, 2>{"GET", key}, hearer);
-  return sent ? connection_ : nullptr;
+  const std::array<std::string_view, 2> end{"PTTL", key};
+  const std::array<std::string_view, 2> record{"GET", key};
+  return connection_ && connection_->send({end, record}, hearer) ? connection_ : nullptr;
 }
 
-Result<RedisReply> RedisClient::accept(std::string_view name, const std::shared_ptr<RedisConnection>& from, Result<RedisReply> reply) {
+std::optional<Error> RedisClient::refusal_in(const Result<RedisReply>& reply, std::string_view name,
+                                             const std::shared_ptr<RedisConnection>& from) {
   if (!reply) {
     metrics_.store_command(name, result_label(reply.error()));
-    return reply;
+    return reply.error();
   }
-  if (!reply->is_error()) return reply;
+  if (!reply->is_error()) return std::nullopt;
   metrics_.store_command(name, "error");
   return refuse(from, *reply);
 }

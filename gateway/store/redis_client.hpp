@@ -144,11 +144,12 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   [[nodiscard]] Asked begin(Question question);
   // Fault::unavailable: it was not executed, or nothing is known; timed_out and broken: it may have been.
   [[nodiscard]] static Task<Result<Answer>> finish(std::shared_ptr<RedisClient> self, Asked asked);
-  // Sends `PTTL key` and `GET key`; whoever is told, of both in this order, hands the replies to accept(). nullptr: they cannot be sent
-  // now. The connection that they go through.
+  // Sends `PTTL key` and `GET key`; whoever is told, of both in this order, asks refusal_in() about the replies. nullptr: they cannot
+  // be sent now. The connection that they go through.
   [[nodiscard]] std::shared_ptr<RedisConnection> glance_at(std::string_view key, const std::shared_ptr<ReplyHearer>& hearer);
-  // Counts the reply as one to the command `name`; error replies become errors. Whether it is an answer is for the caller to say.
-  [[nodiscard]] Result<RedisReply> accept(std::string_view name, const std::shared_ptr<RedisConnection>& from, Result<RedisReply> reply);
+  // Why the reply to the command `name` is none; counts it then. nullopt: it is one, and whether it is an answer is for the caller to say.
+  [[nodiscard]] std::optional<Error> refusal_in(const Result<RedisReply>& reply, std::string_view name,
+                                                const std::shared_ptr<RedisConnection>& from);
   void count_answer(std::string_view name, const std::shared_ptr<RedisConnection>& from);
   // Belongs to the client as its own tasks do.
   void spawn(Task<void> task) { tasks_.spawn(std::move(task)); }

@@ -38,25 +38,27 @@ void RedisConnection::start(TaskGroup& tasks) {
   tasks.spawn(watch(shared_from_this()));
 }
 
-bool RedisConnection::is_overdue() const noexcept {
-  return !places_.empty() && std::chrono::steady_clock::now() - places_.front().queued_at > command_timeout_;
+bool RedisConnection::is_overdue() const noexcept { return is_overdue(std::chrono::steady_clock::now()); }
+
+bool RedisConnection::is_overdue(MonotonicTime now) const noexcept {
+  return !places_.empty() && now - places_.front().queued_at > command_timeout_;
 }
 
-bool RedisConnection::can_send(std::size_t commands) const noexcept {
-  return is_open() && places_.size() + commands <= kInFlightMax && unsent_.size() < kUnsentBytesMax && !is_overdue();
-}
-
-bool RedisConnection::send(std::span<const std::string_view> words, std::shared_ptr<ReplyHearer> hearer) {
-  if (!can_send()) return false;
-  places_.push_back({std::move(hearer), std::chrono::steady_clock::now()});
+bool RedisConnection::send(std::initializer_list<Command> commands, const std::shared_ptr<ReplyHearer>& hearer) {
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  const bool has_room = places_.size() + commands.size() <= kInFlightMax && unsent_.size() < kUnsentBytesMax;
+  if (!is_open() || !has_room || is_overdue(now)) return false;
   if (unsent_.empty()) work_.wake();
-  append_command(unsent_, words);
+  for (const Command words : commands) {
+    places_.push_back({hearer, now});
+    append_command(unsent_, words);
+  }
   return true;
 }
 
 std::shared_ptr<PendingReply> RedisConnection::send(std::span<const std::string_view> words) {
   auto pending = std::make_shared<PendingReply>(stream_->executor());
-  return send(words, pending) ? pending : nullptr;
+  return send({words}, pending) ? pending : nullptr;
 }
 
 void RedisConnection::send_unanswered(std::initializer_list<std::string_view> words) {
@@ -82,7 +84,7 @@ void PendingReply::replied(Result<RedisReply> reply) {
   landed_.wake();
 }
 
-void RedisConnection::deliver(RedisReply reply) {
+void RedisConnection::deliver(RedisReply&& reply) {
   if (places_.empty()) {
     if (on_push_) return on_push_(std::move(reply));
     return close(Fault::broken, "redis: an answer that nobody asked for");

@@ -78,10 +78,10 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   [[nodiscard]] std::shared_ptr<PendingReply> send(std::initializer_list<std::string_view> words) {
     return send(std::span(words.begin(), words.size()));
   }
-  // The same for who waits in no coroutine. False: it cannot be taken, and nobody is told.
-  [[nodiscard]] bool send(std::span<const std::string_view> words, std::shared_ptr<ReplyHearer> hearer);
-  // Whether so many commands would be taken now.
-  [[nodiscard]] bool can_send(std::size_t commands = 1) const noexcept;
+  // The same for who waits in no coroutine, with several commands: he is told of each reply. False: they cannot all be taken, none is, and
+  // nobody is told.
+  using Command = std::span<const std::string_view>;
+  [[nodiscard]] bool send(std::initializer_list<Command> commands, const std::shared_ptr<ReplyHearer>& hearer);
   // Waits for its reply, for at most the command timeout since it was queued. Error replies of Redis are replies. `pending` may be nullptr.
   // Fault::unavailable: it was not sent. timed_out, broken (the connection was lost): it may have been executed.
   [[nodiscard]] static Task<Result<RedisReply>> reply_to(std::shared_ptr<RedisConnection> connection,
@@ -118,7 +118,8 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   static Task<void> read_replies(std::shared_ptr<RedisConnection> self);
   static Task<void> write_commands(std::shared_ptr<RedisConnection> self);
   static Task<void> watch(std::shared_ptr<RedisConnection> self);
-  void deliver(RedisReply reply);
+  void deliver(RedisReply&& reply);
+  [[nodiscard]] bool is_overdue(MonotonicTime now) const noexcept;
   // Tells whoever waits for longer than the command timeout.
   void give_up_overdue();
   [[nodiscard]] std::chrono::milliseconds until_next_look() const noexcept;

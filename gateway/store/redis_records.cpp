@@ -50,7 +50,7 @@ struct SessionTimes {
 // a document.
 struct WrittenHead {
   SessionTimes times;
-  std::string_view rest;  // from `"subject":` on, with the brace that closes the record
+  std::size_t size = 0;  // up to the comma before `"subject":`
 };
 
 bool take(std::string_view& text, std::string_view expected) {
@@ -72,20 +72,22 @@ bool take_time(std::string_view& text, std::string_view name, std::int64_t& time
 }
 
 // nullopt: it does not begin so, or not with that key. That makes it no worse: then it is read as any document.
-std::optional<WrittenHead> read_written_head(std::string_view text, const Digest& key) {
+std::optional<WrittenHead> read_written_head(const std::string_view record, const Digest& key) {
   WrittenHead head;
   SessionTimes& times = head.times;
-  if (!take(text, R"({"v":1,"key":")") || !take(text, handle_of(key)) || !take_time(text, R"(","created":)", times.created) ||
-      !take_time(text, R"(,"ends":)", times.ends) || !take_time(text, R"(,"idle":)", times.idle) ||
-      !take_time(text, R"(,"seen":)", times.seen) || !take(text, ",")) {
+  std::string_view text = record;
+  const auto handle = handle_digits(key);
+  if (!take(text, R"({"v":1,"key":")") || !take(text, {handle.data(), handle.size()}) ||
+      !take_time(text, R"(","created":)", times.created) || !take_time(text, R"(,"ends":)", times.ends) ||
+      !take_time(text, R"(,"idle":)", times.idle) || !take_time(text, R"(,"seen":)", times.seen) || !text.starts_with(',')) {
     return std::nullopt;
   }
-  head.rest = text;
+  head.size = record.size() - text.size();
   return head;
 }
 
-// Whom a record is about, out of its document; `members` has them and is used up.
-Result<Session> session_about(JsonObject members, const Digest& key, const SessionTimes& times, std::int64_t now) {
+// The session of a record whose times were read, out of its document: `members` says whom it is about, and is used up. nullopt: it is over.
+Result<std::optional<Session>> session_about(JsonObject members, const Digest& key, const SessionTimes& times, std::int64_t now) {
   const auto member = [&](std::string_view name) -> Json& {
     return std::ranges::find(members, name, [](const JsonMember& each) -> std::string_view { return each.first; })->second;
   };
@@ -94,13 +96,16 @@ Result<Session> session_about(JsonObject members, const Digest& key, const Sessi
   Json& claims = member("claims");
   if (subject.string() == nullptr || subject.string()->empty()) return malformed("a session record without a subject");
   if (claims.object() == nullptr) return malformed("a session record without claims");
-  return Session{.key = key,
-                 .subject = std::get<std::string>(std::move(subject).take()),
-                 .claims = std::move(claims),
-                 .created_at = wall_time(times.created),
-                 .last_seen_at = wall_time(times.seen),
-                 .idle_left = milliseconds(times.idle - now),
-                 .absolute_left = milliseconds(times.ends - now)};
+  if (times.idle <= now) return std::optional<Session>();
+  Result<std::optional<Session>> session = std::optional<Session>();
+  session->emplace(Session{.key = key,
+                           .subject = std::get<std::string>(std::move(subject).take()),
+                           .claims = std::move(claims),
+                           .created_at = wall_time(times.created),
+                           .last_seen_at = wall_time(times.seen),
+                           .idle_left = milliseconds(times.idle - now),
+                           .absolute_left = milliseconds(times.ends - now)});
+  return session;
 }
 
 // The same of a record that is written in whatever other way.
@@ -126,13 +131,12 @@ WallTime wall_time(std::int64_t unix_milliseconds) { return WallTime(millisecond
 
 std::int64_t unix_milliseconds(WallTime time) { return std::chrono::ceil<milliseconds>(time.time_since_epoch()).count(); }
 
-Result<std::optional<Session>> parse_session_record(std::string_view text, const Digest& key, std::int64_t now) {
+Result<std::optional<Session>> parse_session_record(std::string text, const Digest& key, std::int64_t now) {
   constexpr std::array<std::string_view, 2> kWhom{"subject", "claims"};
   if (text.size() > kRecordBytesMax) return malformed("a session record over the limit");
   const std::optional<WrittenHead> head = read_written_head(text, key);
-  std::string rest;
-  if (head) rest.append(1, '{').append(head->rest);
-  Result<Json> document = Json::parse(head ? std::string_view(rest) : text, kLimits);
+  if (head) text[head->size] = '{';  // what is left to read is a document, too
+  Result<Json> document = Json::parse(std::string_view(text).substr(head ? head->size : 0), kLimits);
   if (!document) return malformed("a session record that is no JSON");
   SessionTimes times;
   if (head) {
@@ -143,10 +147,7 @@ Result<std::optional<Session>> parse_session_record(std::string_view text, const
     if (!read) return read.error();
     times = *read;
   }
-  Result<Session> session = session_about(std::get<JsonObject>(std::move(*document).take()), key, times, now);
-  if (!session) return session.error();
-  if (times.idle <= now) return std::optional<Session>();
-  return std::optional<Session>(std::move(*session));
+  return session_about(std::get<JsonObject>(std::move(*document).take()), key, times, now);
 }
 
 Result<Family> parse_family_fields(std::span<const RedisReply> fields, const Digest& key, std::int64_t now) {

@@ -28,7 +28,7 @@ inline constexpr std::int64_t kTimeMax = 5'900'000'000'000;
 // The session in `text`, which stood under `key` at `now` (both Unix milliseconds of Redis' clock). nullopt: it is over.
 // Fault::mismatch: it is another key's record (hazards N08). Fault::malformed: anything else is off: truncated, of another version,
 // without a subject.
-[[nodiscard]] Result<std::optional<Session>> parse_session_record(std::string_view text, const Digest& key, std::int64_t now);
+[[nodiscard]] Result<std::optional<Session>> parse_session_record(std::string text, const Digest& key, std::int64_t now);
 
 // v, key, generation, started, rotated, ends, refresh_ends, subject, claims, as kRotateFamily answers them. Faults likewise.
 inline constexpr std::size_t kFamilyFields = 9;

@@ -13,8 +13,8 @@ constexpr std::int64_t kNoEnd = -1;
 constexpr std::int64_t kNoKey = -2;
 
 // The session in a record whose key lives for `left` more. nullopt: it is over.
-Result<std::optional<Session>> session_of(const RedisReply& record, std::int64_t left, const Digest& key, std::int64_t now) {
-  Result<std::optional<Session>> session = parse_session_record(record.text, key, now);
+Result<std::optional<Session>> session_of(RedisReply&& record, std::int64_t left, const Digest& key, std::int64_t now) {
+  Result<std::optional<Session>> session = parse_session_record(std::move(record.text), key, now);
   if (session && left == kNoEnd) return make_error(Fault::malformed, "a session record without an end");
   return session;
 }
@@ -33,7 +33,8 @@ class Glance final : public ReplyHearer {
     const std::optional<std::int64_t> now = client->clock_now();
     if (!now) return false;
     const auto glance = std::make_shared<Glance>(client, key, *now, std::move(seeker));
-    glance->from_ = client->glance_at(redis_session_key(*client, handle_of(key)), glance);
+    const auto handle = handle_digits(key);
+    glance->from_ = client->glance_at(redis_session_key(*client, {handle.data(), handle.size()}), glance);
     return glance->from_ != nullptr;
   }
 
@@ -41,21 +42,21 @@ class Glance final : public ReplyHearer {
     // Taken before anything is done: what is no answer ends the connection, which tells us of the other reply at once.
     std::shared_ptr<SessionSeeker> seeker = std::move(seeker_);
     if (!seeker) return;
-    const Result<RedisReply> accepted = client_->accept(redis_scripts::kFindSession.name, from_, std::move(reply));
-    if (!accepted) return seeker->told(error_of_reading(accepted.error()));
-    if (left_) return hear_record(*accepted, std::move(seeker));
-    left_ = accepted->number();
+    std::optional<Error> refused = client_->refusal_in(reply, redis_scripts::kFindSession.name, from_);
+    if (refused) return seeker->told(error_of_reading(std::move(*refused)));
+    if (left_) return hear_record(std::move(*reply), std::move(seeker));
+    left_ = reply->number();
     if (!left_) return seeker->told(client_->distrust({{}, from_}, "an unexpected answer"));
     seeker_ = std::move(seeker);
   }
 
  private:
-  void hear_record(const RedisReply& record, std::shared_ptr<SessionSeeker> seeker) {
+  void hear_record(RedisReply&& record, std::shared_ptr<SessionSeeker> seeker) {
     const RedisClient::Answer answer{{}, from_};
     if (record.string() == nullptr && !record.is_nil()) return seeker->told(client_->distrust(answer, "an unexpected answer"));
     client_->count_answer(redis_scripts::kFindSession.name, from_);
     if (record.string() != nullptr && *left_ != kNoKey) {
-      Result<std::optional<Session>> session = session_of(record, *left_, key_, now_);
+      Result<std::optional<Session>> session = session_of(std::move(record), *left_, key_, now_);
       if (!session) return seeker->told(error_of_record(client_, answer, session.error()));
       if (session->has_value()) return seeker->told(std::move(session));
     }
@@ -77,23 +78,22 @@ class Glance final : public ReplyHearer {
 
 }  // namespace
 
-Result<std::optional<Session>> session_in(const std::shared_ptr<RedisClient>& client, const RedisClient::Answer& answer,
-                                          const Digest& key) {
+Result<std::optional<Session>> session_in(const std::shared_ptr<RedisClient>& client, RedisClient::Answer& answer, const Digest& key) {
   const auto left = number_in(answer, 1);
   const auto now = number_in(answer, 2);
   if (answer.values.size() != 3 || !left || !now) return client->distrust(answer, "an unexpected answer");
   client->note_clock(*now, answer.asked_at);
-  const RedisReply& record = answer.values[0];
+  RedisReply& record = answer.values[0];
   if (record.is_nil() && *left == kNoKey) return std::optional<Session>();
   if (record.string() == nullptr) return client->distrust(answer, "an unexpected answer");
-  Result<std::optional<Session>> session = session_of(record, *left, key, *now);
+  Result<std::optional<Session>> session = session_of(std::move(record), *left, key, *now);
   if (!session) return error_of_record(client, answer, session.error());
   return session;
 }
 
 Task<Result<std::optional<Session>>> find_redis_session(std::shared_ptr<RedisClient> client, Digest key) {
   RedisClient::Question question = question_about(redis_scripts::kFindSession, redis_session_key(*client, handle_of(key)));
-  const Result<RedisClient::Answer> answer = co_await RedisClient::ask(client, std::move(question));
+  Result<RedisClient::Answer> answer = co_await RedisClient::ask(client, std::move(question));
   if (!answer) co_return error_of_reading(answer.error());
   co_return session_in(client, *answer, key);
 }

@@ -11,8 +11,8 @@ namespace sallyport::store {
 // By a script, which also reads Redis' clock. As Store::find_session().
 [[nodiscard]] Task<Result<std::optional<Session>>> find_redis_session(std::shared_ptr<RedisClient> client, Digest key);
 
-// The session in the answer to kFindSession about `key`.
-[[nodiscard]] Result<std::optional<Session>> session_in(const std::shared_ptr<RedisClient>& client, const RedisClient::Answer& answer,
+// The session in the answer to kFindSession about `key`; uses its record up.
+[[nodiscard]] Result<std::optional<Session>> session_in(const std::shared_ptr<RedisClient>& client, RedisClient::Answer& answer,
                                                         const Digest& key);
 
 // The same by bare commands, as Store::seek_session(). False: Redis' clock was not read lately, or nothing can be sent now.

@@ -142,7 +142,7 @@ Task<Result<std::vector<Session>>> sessions_of_in(Client client, std::string sub
       if (key) asked.emplace_back(*key, client->begin(question_about(scripts::kFindSession, redis_session_key(*client, handle_of(*key)))));
     }
     for (auto& [key, question] : asked) {
-      const Result<Answer> answer = co_await RedisClient::finish(client, std::move(question));
+      Result<Answer> answer = co_await RedisClient::finish(client, std::move(question));
       if (!answer) co_return error_of_reading(answer.error());
       Result<std::optional<Session>> session = session_in(client, *answer, key);
       if (!session) co_return session.error();

@@ -25,8 +25,9 @@ class Deciding {
     if (pipeline::check_request(question.request)) return false;
     const route::RouteOutcome routed = pipeline::find_route(question);
     const auto& found = std::get<route::Found>(routed);
-    const auto who = pipeline::try_authenticate(question, snapshot_->routes[found.route]);
-    return who && std::holds_alternative<pipeline::Allowed>(pipeline::judge(question, found, *who));
+    const auto attempt = pipeline::try_authenticate(question, snapshot_->routes[found.route]);
+    const auto* who = std::get_if<authenticate::Authentication>(&attempt);
+    return who != nullptr && std::holds_alternative<pipeline::Allowed>(pipeline::judge(question, found, *who));
   }
 
  private:

@@ -99,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   // What such replies hold, read by who believes nothing.
   const sallyport::store::Digest key{};
-  const auto session = sallyport::store::parse_session_record(input, key, 1000);
+  const auto session = sallyport::store::parse_session_record(std::string(input), key, 1000);
   if (session && *session) {
     require(!(*session)->subject.empty() && (*session)->key == key, "a session is somebody's");
     require((*session)->idle_left.count() > 0 && (*session)->idle_left <= (*session)->absolute_left, "a session has time left");

@@ -48,7 +48,7 @@ class ClientCertificates : public SessionBench {
   identity::AuthOutcome outcome(const RequestBuilder& request, const CredentialPlan& plan, const transport::PeerCertificate* certificate,
                                 WallTime now = kNow) {
     const http::RequestHead head = request.head();
-    return authenticator_.try_authenticate(head, plan, now, certificate)->outcome;
+    return std::get<Authentication>(authenticator_.try_authenticate(head, plan, now, certificate)).outcome;
   }
   std::string judge(const std::string& token, const transport::PeerCertificate* certificate) {
     return word_of(outcome(RequestBuilder().field("Authorization", "Bearer " + token), tokens_plan_, certificate));
@@ -98,8 +98,8 @@ TEST_F(ClientCertificates, ABindingThatNobodyCanCheckIsRefused) {
     EXPECT_EQ(judge(bound_token(cnf), &orders_), "wrong_certificate") << cnf;
   }
   for (const std::string& cnf :
-       {std::string("null"), std::string("true"), std::string("[]"), std::string(R"({"x5t#S256":null})"),
-        std::string(R"({"x5t#S256":""})"), R"({"x5t#S256":")" + kThumbprint + R"(="})", R"({"x5t#S256":[")" + kThumbprint + R"("]})"}) {
+       {std::string("null"), std::string("true"), std::string("[]"), std::string(R"({"x5t#S256":null})"), std::string(R"({"x5t#S256":""})"),
+        R"({"x5t#S256":")" + kThumbprint + R"(="})", R"({"x5t#S256":[")" + kThumbprint + R"("]})"}) {
     EXPECT_EQ(judge(bound_token(cnf), &orders_), "claim_invalid") << cnf;
   }
 }

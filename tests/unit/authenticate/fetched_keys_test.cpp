@@ -26,9 +26,7 @@ struct NextKey {
   std::string private_jwks = need(SigningKey::generate_jwks(Algorithm::es256, "next"));
   std::string public_jwks = need(SigningKey::public_jwks(private_jwks));
   std::vector<SigningKey> signing = need(SigningKey::from_jwks(private_jwks));
-  [[nodiscard]] std::string token() const {
-    return testing::compact(R"({"alg":"ES256","kid":"next"})", Claims().text(), signing.front());
-  }
+  [[nodiscard]] std::string token() const { return testing::compact(R"({"alg":"ES256","kid":"next"})", Claims().text(), signing.front()); }
 };
 const NextKey& next_key() {
   static const NextKey kKey;
@@ -55,8 +53,9 @@ class FetchedKeys : public SessionBench {
   std::string recall(const std::string& token) {
     const auto request = with(token);
     const http::RequestHead head = request.head();
-    const auto known = authenticator_.try_authenticate(head, plan_, kNow);
-    return known ? word_of(known->outcome) : "to be asked";
+    const auto attempt = authenticator_.try_authenticate(head, plan_, kNow);
+    const auto* known = std::get_if<Authentication>(&attempt);
+    return known != nullptr ? word_of(known->outcome) : "to be asked";
   }
   struct Asking {
     explicit Asking(const std::string& token) : request(with(token)), head(request.head()) {}
@@ -67,7 +66,8 @@ class FetchedKeys : public SessionBench {
   };
   std::unique_ptr<Asking> ask(const std::string& token) {
     auto asking = std::make_unique<Asking>(token);
-    asking->pending = begin(authenticator_.ask(asking->head, plan_, kNow));
+    const Credential credential = find_credential(asking->head, plan_);
+    asking->pending = begin(authenticator_.ask(std::get<BearerToken>(credential), plan_, kNow));
     return asking;
   }
 
@@ -228,7 +228,8 @@ TEST_F(LoadFetchedIssuer, D11_TakesNoSharedSecrets) {
   EXPECT_FALSE(load({Algorithm::hs256}));
   std::vector<std::string> warnings;
   const auto expected = testing::expectations({Algorithm::es256});
-  EXPECT_FALSE(read_fetched_keys(R"({"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC0xMjM"}]})", expected, warnings));
+  EXPECT_FALSE(
+      read_fetched_keys(R"({"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC0xMjM"}]})", expected, warnings));
   EXPECT_TRUE(read_fetched_keys(test_key(Algorithm::es256).public_jwks, expected, warnings));
 }
 

@@ -68,7 +68,7 @@ CredentialPlan plan_of(std::vector<IssuerPtr> issuers, std::vector<TokenPlace> p
 class JwtAuthenticatorTest : public SessionBench {
  protected:
   identity::AuthOutcome authenticate(const http::RequestHead& request, const CredentialPlan& plan, WallTime now) {
-    return authenticator_.try_authenticate(request, plan, now)->outcome;
+    return std::get<Authentication>(authenticator_.try_authenticate(request, plan, now)).outcome;
   }
   identity::AuthOutcome ask(const std::string& token, const CredentialPlan& plan, WallTime now = kNow) {
     const auto request = RequestBuilder().field("Authorization", "Bearer " + token);

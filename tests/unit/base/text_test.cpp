@@ -1,7 +1,9 @@
 #include "base/text.hpp"
 
+#include <array>
 #include <random>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -106,6 +108,17 @@ TEST(Base64, PadsAndUsesTheStandardAlphabet) {
 TEST(Hex, EncodesInLowerCase) {
   EXPECT_EQ(hex_encode("\x00\x7f\xff\xa0"s), "007fffa0");
   EXPECT_EQ(hex_encode(""), "");
+  EXPECT_EQ(hex_encode("\x01\x23\x45\x67\x89\xab\xcd\xef\xf0\x0f"s), "0123456789abcdeff00f") << "by words, and what is left";
+  std::string every;
+  std::string expected;
+  for (int byte = 0; byte < 256; ++byte) {
+    every.push_back(static_cast<char>(byte));
+    expected += fmt::format("{:02x}", byte);
+  }
+  EXPECT_EQ(hex_encode(every), expected);
+  std::array<char, 16> digits{};
+  hex_encode(std::uint64_t{0xFEDCBA98765432}, digits.data());
+  EXPECT_EQ(std::string_view(digits.data(), digits.size()), "00fedcba98765432");
 }
 
 TEST(Hex, KnowsItsDigits) {
@@ -122,9 +135,12 @@ TEST(Hex, KnowsItsDigits) {
 TEST(ParseDecimal, TakesDigitsOnly) {
   EXPECT_EQ(parse_decimal("0"), 0U);
   EXPECT_EQ(parse_decimal("007"), 7U);
+  EXPECT_EQ(parse_decimal("0000000000000000000000000000007"), 7U);
+  EXPECT_EQ(parse_decimal("9999999999999999999"), 9999999999999999999U);
+  EXPECT_EQ(parse_decimal("10000000000000000000"), 10000000000000000000U);
   EXPECT_EQ(parse_decimal("18446744073709551615"), 18446744073709551615U);
   for (const std::string_view text :
-       {"", "-1", "+1", " 1", "1 ", "1.0", "0x1", "1e3", "18446744073709551616", "99999999999999999999999", "a"}) {
+       {"", "-1", "+1", " 1", "1 ", "1.0", "0x1", "1e3", "1:", "1/", "\xb1", "18446744073709551616", "99999999999999999999999", "a"}) {
     EXPECT_EQ(parse_decimal(text), std::nullopt) << text;
   }
   EXPECT_EQ(parse_decimal("1\0"s), std::nullopt);

@@ -309,8 +309,10 @@ TEST_F(DecideTest, AllocatesNothingForAWarmRequest) {
     const route::RouteOutcome routed = find_route(question);
     const auto& found = std::get<route::Found>(routed);
     const Route& route = snapshot_->routes[found.route];
-    const auto who = try_authenticate(question, route);
-    const std::size_t refreshes = refresh_cookies(question, who.value()).count;
+    const auto attempt = try_authenticate(question, route);
+    const auto* who = std::get_if<authenticate::Authentication>(&attempt);
+    ASSERT_NE(who, nullptr);
+    const std::size_t refreshes = refresh_cookies(question, *who).count;
     const Verdict verdict = pipeline::judge(question, found, *who);
     EXPECT_EQ(test::allocations(), before) << row.name;
     EXPECT_FALSE(is_bad);
@@ -318,7 +320,6 @@ TEST_F(DecideTest, AllocatesNothingForAWarmRequest) {
     EXPECT_TRUE(std::holds_alternative<Allowed>(verdict)) << row.name;
   }
 }
-
 
 class DecideByCertificate : public DecideTest {
  protected:
