@@ -108,7 +108,7 @@ TEST(Base64, PadsAndUsesTheStandardAlphabet) {
 TEST(Hex, EncodesInLowerCase) {
   EXPECT_EQ(hex_encode("\x00\x7f\xff\xa0"s), "007fffa0");
   EXPECT_EQ(hex_encode(""), "");
-  EXPECT_EQ(hex_encode("\x01\x23\x45\x67\x89\xab\xcd\xef\xf0\x0f"s), "0123456789abcdeff00f") << "by words, and what is left";
+  EXPECT_EQ(hex_encode("\x01\x23\x45\x67\x89\xab\xcd\xef\xf0\x0f"s), "0123456789abcdeff00f");
   std::string every;
   std::string expected;
   for (int byte = 0; byte < 256; ++byte) {

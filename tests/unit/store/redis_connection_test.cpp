@@ -19,7 +19,9 @@ using test::array;
 using test::bulk;
 using test::FakeRedis;
 using test::Words;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 // The loop of a worker; a test runs it as long as it needs to.
 class RedisConnectionTest : public ::testing::Test {
@@ -261,6 +263,36 @@ TEST_F(RedisConnectionTest, N04_TooManyCommandsAreRefusedAtOnce) {
   release.set_value();
   for (std::size_t i = 0; i < pending.size(); ++i) EXPECT_EQ(reply(pending[i])->text, std::to_string(i));
   EXPECT_EQ(ask({"ECHO", "again"})->text, "again");
+}
+
+TEST_F(RedisConnectionTest, N04_OfSeveralCommandsAllAreTakenOrNone) {
+  struct Counter final : ReplyHearer {
+    void replied(Result<RedisReply> reply) override { texts.push_back(reply ? reply->text : "none"); }
+    std::vector<std::string> texts;
+  };
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  Server server(*this, [&](const Words& words, int) {
+    if (words[0] == "ECHO") released.wait();
+    return echo(words);
+  });
+  ASSERT_TRUE(dial(server.port()));
+  ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
+  const std::array<std::string_view, 2> one{"ECHO", "one"};
+  const std::array<std::string_view, 2> two{"ECHO", "two"};
+  const auto both = std::make_shared<Counter>();
+  EXPECT_TRUE(connection_->send({one, two}, both));
+  while (connection_->in_flight() < RedisConnection::kInFlightMax - 1) ASSERT_NE(connection_->send({"ECHO", "filler"}), nullptr);
+  const auto refused = std::make_shared<Counter>();
+  EXPECT_FALSE(connection_->send({one, two}, refused));
+  EXPECT_EQ(connection_->in_flight(), RedisConnection::kInFlightMax - 1);
+  const auto last = std::make_shared<Counter>();
+  EXPECT_TRUE(connection_->send({two}, last)) << "one still fits";
+  release.set_value();
+  ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
+  EXPECT_THAT(both->texts, ElementsAre("one", "two"));
+  EXPECT_THAT(refused->texts, IsEmpty());
+  EXPECT_THAT(last->texts, ElementsAre("two"));
 }
 
 TEST_F(RedisConnectionTest, N07_WhatIsNoReplyEndsTheConnection) {
