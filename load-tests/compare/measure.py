@@ -166,6 +166,22 @@ class FixedRate(Target):
         return self.visit(world, self._seconds)
 
 
+class CpuAtRate(FixedRate):
+    """CPU of `process` for each request at a fixed rate: what a request costs a proxy that is not in demand all the time, and is woken for
+    few requests at once."""
+    unit = Target.unit
+    compared_by = Target.compared_by
+
+    def __init__(self, name, against, process: Process, *where, **load):
+        super().__init__(name, against, *where, **load)
+        self._process = process
+
+    def visit(self, world: World, seconds: int) -> dict:
+        before = self._process.cpu_nanoseconds()
+        result = super().visit(world, seconds)
+        return result | {"value": (self._process.cpu_nanoseconds() - before) / 1000 / result["answered"]}
+
+
 class IdleConnections(Target):
     """What a proxy that was just started holds more for each of so many connections that made one request and then nothing."""
     unit = "KiB per idle connection"

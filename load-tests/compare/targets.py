@@ -2,10 +2,11 @@
 import functools
 
 from compare.material import ALGORITHMS
-from compare.measure import BareVerification, FixedRate, Handshakes, IdleConnections, NewTokens, Remembered, Requests, Target
+from compare.measure import BareVerification, CpuAtRate, FixedRate, Handshakes, IdleConnections, NewTokens, Remembered, Requests, Target
 from compare.world import World
 
 WARM_TOKENS, WARM_SESSIONS, CACHED_SESSIONS, POOL = 100, 1_000, 10_000, 100_000
+SPARING_RATE = 20_000  # at which one worker has time to spare
 NEW_TOKENS_PER_SECOND = {"HS256": 100_000, "RS256": 50_000, "ES256": 20_000, "EdDSA": 16_000}  # more than one worker verifies
 
 
@@ -137,16 +138,24 @@ class Catalogue:
         yield self._requests("sallyport tls ES256 warm, log on", (self._es256_warm,), logging, "/api/small", credentials=self._warm)
 
     def workers(self):
-        """Two workers on both cores, beside one on each: the second core is the load's and the origin's, too, where any worker pays more."""
-        cores = f"{self._world.proxy_core},{self._world.load_core}"
+        """Two workers on both cores beside one: where they are the limit (every token new), and where load and origin are, whom the second core
+        belongs to, too."""
+        world, cores = self._world, f"{self._world.proxy_core},{self._world.load_core}"
+        count = 2 * self._options.seconds * NEW_TOKENS_PER_SECOND["ES256"]
+        tokens = "/api/small", world.material.tokens("ES256", count), count
+        one = NewTokens("sallyport tls ES256 new token each, 1 worker", (), lambda: world.new_gateway("one-worker"), *tokens)
+        yield one
+        yield NewTokens("sallyport tls ES256 new token each, 2 workers", (one,),
+                        lambda: world.new_gateway("two-workers", workers=2, cores=cores), *tokens)
+
         yield self._es256_warm
         yield self._requests("sallyport tls ES256 warm, 1 worker beside the load", (self._es256_warm,),
-                             self._world.gateway("beside", cores=self._world.load_core), "/api/small", credentials=self._warm)
-        yield self._requests("sallyport tls ES256 warm, 2 workers", (self._es256_warm,), self._world.gateway("workers", workers=2, cores=cores),
+                             world.gateway("beside", cores=world.load_core), "/api/small", credentials=self._warm)
+        yield self._requests("sallyport tls ES256 warm, 2 workers", (self._es256_warm,), world.gateway("workers", workers=2, cores=cores),
                              "/api/small", credentials=self._warm)
 
     def latency(self):
-        """At a fixed rate, beside the origin alone."""
+        """At a fixed rate, beside the origin alone; and what a request costs at a rate that leaves a proxy time to spare."""
         world, fixed = self._world, {"rate": self._options.rate, "seconds": self._options.rate_seconds}
         haproxy, gateway, sessions = world.haproxy[1], world.gateway("base")[1], world.gateway("sessions", redis=True)[1]
         origin = FixedRate("origin alone", (), world.origin, False, "/api/small", **fixed)
@@ -155,6 +164,11 @@ class Catalogue:
         yield FixedRate("sallyport tls ES256 warm at a rate", (origin,), gateway["tls"], True, "/api/small", credentials=self._warm, **fixed)
         yield FixedRate("sallyport tls session warm at a rate", (origin,), sessions["tls"], True, "/session/small",
                         credentials=world.sessions.create(WARM_SESSIONS)["ours"], **fixed)
+        spare = {"rate": SPARING_RATE, "seconds": self._options.seconds, "credentials": self._warm}
+        peer = CpuAtRate(f"haproxy tls pass-through at {SPARING_RATE:,}/s", (), world.haproxy[0], haproxy["tls"], True, "/api/small", **spare)
+        yield peer
+        yield CpuAtRate(f"sallyport tls ES256 warm at {SPARING_RATE:,}/s", (peer,), world.gateway("base")[0], gateway["tls"], True, "/api/small",
+                        **spare)
 
     def memory(self):
         """Idle keep-alive connections over TLS, and remembered sessions."""
