@@ -69,7 +69,7 @@ struct SessionAuthenticator::Impl {
   // A cookie and whose key it is: of a cold session recall() opens the cookie, and ask() does again at once. Known again by a keyed hash
   // and only then by its text, so that the time of comparing tells a guesser nothing.
   struct Opened {
-    std::uint64_t hash = 0;
+    std::uint64_t hash;
     std::string cookie;
     store::Digest key;
   };
