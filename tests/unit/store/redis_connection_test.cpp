@@ -89,6 +89,14 @@ std::optional<FakeRedis::Reply> echo(const Words& words) {
   return healthy();
 }
 
+// The same, but not before `release`.
+FakeRedis::Answer echo_after(std::promise<void>& release) {
+  return [released = release.get_future().share()](const Words& words, int) {
+    if (words[0] == "ECHO") released.wait();
+    return echo(words);
+  };
+}
+
 TEST_F(RedisConnectionTest, IntroducesItself) {
   test::TemporaryFolder folder;
   settings_.username = "gateway";
@@ -244,11 +252,7 @@ TEST_F(RedisConnectionTest, N03_AnIdleConnectionIsAskedForASignOfLife) {
 
 TEST_F(RedisConnectionTest, N04_TooManyCommandsAreRefusedAtOnce) {
   std::promise<void> release;
-  auto released = release.get_future().share();
-  Server server(*this, [&](const Words& words, int) {
-    if (words[0] == "ECHO") released.wait();
-    return echo(words);
-  });
+  Server server(*this, echo_after(release));
   ASSERT_TRUE(dial(server.port()));
   ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
   std::vector<std::shared_ptr<PendingReply>> pending;
@@ -271,11 +275,7 @@ TEST_F(RedisConnectionTest, N04_OfSeveralCommandsAllAreTakenOrNone) {
     std::vector<std::string> texts;
   };
   std::promise<void> release;
-  auto released = release.get_future().share();
-  Server server(*this, [&](const Words& words, int) {
-    if (words[0] == "ECHO") released.wait();
-    return echo(words);
-  });
+  Server server(*this, echo_after(release));
   ASSERT_TRUE(dial(server.port()));
   ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
   const std::array<std::string_view, 2> one{"ECHO", "one"};
