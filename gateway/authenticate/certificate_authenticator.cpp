@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "authenticate/identity_bytes.hpp"
 #include "base/text.hpp"
 #include "http/exchange.hpp"
 

@@ -1,6 +1,6 @@
 #include "authenticate/claims.hpp"
 
-#include <algorithm>
+#include "base/text.hpp"
 
 namespace sallyport::authenticate {
 namespace {
@@ -35,17 +35,12 @@ std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& poin
   const Json* value = pointer.find(claims);
   if (value == nullptr || value->is_null()) return {};
   if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
-  constexpr std::ptrdiff_t kUsualMax = 8;
   std::vector<std::string> out;
   unreadable = value->string() == nullptr;
   if (unreadable) return out;
-  std::string_view rest = *value->string();
-  out.reserve(static_cast<std::size_t>(std::min(std::ranges::count(rest, ' ') + 1, kUsualMax)));
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find(' '), rest.size());
-    if (end != 0) out.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
+  each_piece(*value->string(), ' ', [&](std::string_view piece) {
+    if (!piece.empty()) out.emplace_back(piece);
+  });
   return out;
 }
 

@@ -66,12 +66,13 @@ struct Keys {
   Secret csrf;
 };
 
-std::string tag_of(const Secret& key, std::string_view body) { return std::string(as_text(hmac_sha256(key, body)).substr(0, kTagBytes)); }
+using Tag = std::array<char, kTagBytes>;
 
-// Constant time in the tag.
-bool is_tag_of(std::string_view tag, const Secret& key, std::string_view body) {
-  const Sha256 made = hmac_sha256(key, body);
-  return equal_in_constant_time(as_text(made).substr(0, kTagBytes), tag);
+Tag tag_of(const Secret& key, std::string_view body) {
+  const Sha256 digest = hmac_sha256(key, body);
+  Tag tag;
+  std::copy_n(as_text(digest).begin(), tag.size(), tag.begin());
+  return tag;
 }
 
 }  // namespace
@@ -83,14 +84,18 @@ struct TagKeys::Impl {
     if (text.size() != kTaggedIdChars || !base64url_decode(text, bytes)) return std::nullopt;
     const std::string_view tag = std::string_view(bytes).substr(kBodyBytes);
     const std::string_view body = std::string_view(bytes).substr(0, kBodyBytes);
-    const auto made_it = [&](const Keys& candidate) { return is_tag_of(tag, candidate.*kind, body); };
+    const auto made_it = [&](const Keys& candidate) {
+      const Tag made = tag_of(candidate.*kind, body);
+      return equal_in_constant_time({made.data(), made.size()}, tag);
+    };
     if (std::none_of(keys.begin(), keys.end(), made_it)) return std::nullopt;
     bytes.resize(kBodyBytes);
     return bytes;
   }
 
   [[nodiscard]] std::string seal(std::string body, Secret Keys::* kind) const {
-    body += tag_of(keys.front().*kind, body);
+    const Tag tag = tag_of(keys.front().*kind, body);
+    body.append(tag.data(), tag.size());
     return base64url_encode(body);
   }
 

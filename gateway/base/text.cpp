@@ -4,7 +4,6 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
-#include <limits>
 
 #include <simdjson.h>
 
@@ -159,18 +158,8 @@ std::optional<int> hex_digit(char c) noexcept {
 }
 
 std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept {
-  // Nearly all are short enough to fit whatever they are.
-  constexpr std::size_t kFits = std::numeric_limits<std::uint64_t>::digits10;
-  std::uint64_t number = 0;
-  if (!text.empty() && text.size() <= kFits) {
-    for (const char c : text) {
-      const auto digit = static_cast<unsigned char>(c - '0');
-      if (digit > 9) return std::nullopt;
-      number = number * 10 + digit;
-    }
-    return number;
-  }
   // from_chars takes no sign for an unsigned type, and no white space for any.
+  std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
@@ -180,12 +169,8 @@ bool is_utf8(std::string_view text) noexcept { return text.empty() || simdjson::
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> pieces;
-  for (;;) {
-    const std::size_t end = text.find(separator);
-    pieces.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return pieces;
-    text.remove_prefix(end + 1);
-  }
+  each_piece(text, separator, [&](std::string_view piece) { pieces.push_back(piece); });
+  return pieces;
 }
 
 }  // namespace sallyport

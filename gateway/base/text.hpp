@@ -52,7 +52,16 @@ void hex_encode(std::uint64_t number, char* out) noexcept;
 // Whether `text` is well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates.
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 
-// Splits on each `separator`; empty pieces are kept. Views into `text`.
+// Calls `visit` with each piece between `separator`s, the empty ones, too.
+template <class Visit>
+void each_piece(std::string_view text, char separator, Visit visit) {
+  for (std::size_t end = text.find(separator); end != std::string_view::npos; end = text.find(separator)) {
+    visit(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  visit(text);
+}
+// The same pieces; views into `text`.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
 
 }  // namespace sallyport

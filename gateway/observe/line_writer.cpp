@@ -25,8 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLastWrites = 1s;             // what the destructor waits for
-constexpr auto kPollInterval = 20ms;         // how soon a writer that waits for its sink sees that it shall stop
+constexpr auto kLastWrites = 1s;                // what the destructor waits for
+constexpr auto kPollInterval = 20ms;            // how soon a writer that waits for its sink sees that it shall stop
 constexpr std::size_t kKeptBytes = 256 * 1024;  // a queue that grew beyond this gives its memory back
 
 // How the thread writes without being held by the sink for longer than it wants.

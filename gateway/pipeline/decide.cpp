@@ -252,14 +252,14 @@ Task<Verdict> decide(const Question& question) {
         co_await question.authenticator.ask(*open, route.credentials, question.now, question.peer.certificate);
     attempt = std::move(asked);
   }
-  auto* const who = std::get_if<authenticate::Authentication>(&attempt);
-  const RefreshCookies refresh = refresh_cookies(question, *who);
-  if (refresh.count > 1) *who = authenticate::Authentication{.outcome = identity::Ambiguous{std::string(kTwoRefreshCookies)}};
+  auto& who = std::get<authenticate::Authentication>(attempt);
+  const RefreshCookies refresh = refresh_cookies(question, who);
+  if (refresh.count > 1) who = authenticate::Authentication{.outcome = identity::Ambiguous{std::string(kTwoRefreshCookies)}};
   if (question.explanation != nullptr && route.policy.access != authorize::Access::public_) {
-    explain_outcome(*who, *question.explanation);
+    explain_outcome(who, *question.explanation);
     if (refresh.count == 1) question.explanation->push_back(std::string(kRefreshLine));
   }
-  co_return judge(question, *found, *who);
+  co_return judge(question, *found, who);
 }
 
 }  // namespace sallyport::pipeline

@@ -179,15 +179,15 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
     attempt = std::move(asked);
     question.now = clock_.wall_now();
   }
-  auto* const who = std::get_if<authenticate::Authentication>(&attempt);
+  auto& who = std::get<authenticate::Authentication>(attempt);
 
   // Before judging: what is judged is the new access token, which the client will show next time.
   std::vector<std::string> cookies;
-  if (const RefreshCookies refresh = refresh_cookies(question, *who); refresh.count != 0) {
+  if (const RefreshCookies refresh = refresh_cookies(question, who); refresh.count != 0) {
     const Asks asks = how_it_asks(request, route.websocket.has_value());
     RefreshedInLine refreshed =
         co_await refresher_.refresh_in_line(question, route.credentials, route.csrf, refresh, record, exchange, asks);
-    *who = std::move(refreshed.authentication);
+    who = std::move(refreshed.authentication);
     cookies = std::move(refreshed.cookies);
     question.now = clock_.wall_now();
     if (refreshed.denied) {
@@ -198,8 +198,8 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
   }
 
   // Before judging: a caller's requests count whatever he may do. Nobody's do when his credential was refused: that is another count.
-  const auto* verified = std::get_if<identity::IdentityPtr>(&who->outcome);
-  if (route.rules != nullptr && (verified != nullptr || std::holds_alternative<identity::NotPresented>(who->outcome))) {
+  const auto* verified = std::get_if<identity::IdentityPtr>(&who.outcome);
+  if (route.rules != nullptr && (verified != nullptr || std::holds_alternative<identity::NotPresented>(who.outcome))) {
     const identity::VerifiedIdentity* caller = verified != nullptr ? verified->get() : nullptr;
     const bool passes = co_await pass_limits(exchange, LimitStage::identified, caller, cookies, record);
     if (!passes) co_return;
@@ -208,7 +208,7 @@ Task<void> Pipeline::travel(http::Exchange& exchange, const Road& road, RequestR
   // Whom the route had to know, and knows, is no guess. Elsewhere only the upstream can say.
   if (verified != nullptr && route.policy.access == authorize::Access::authenticated) record.attempts.clear();
 
-  Verdict verdict = judge(question, *found, *who);
+  Verdict verdict = judge(question, *found, who);
   if (auto* allowed = std::get_if<Allowed>(&verdict)) {
     // Last: a route's own measure is for those who may use it, so that nobody else can use it up.
     if (route.rules != nullptr) {

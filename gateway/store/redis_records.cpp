@@ -97,15 +97,13 @@ Result<std::optional<Session>> session_about(JsonObject members, const Digest& k
   if (subject.string() == nullptr || subject.string()->empty()) return malformed("a session record without a subject");
   if (claims.object() == nullptr) return malformed("a session record without claims");
   if (times.idle <= now) return std::optional<Session>();
-  Result<std::optional<Session>> session = std::optional<Session>();
-  session->emplace(Session{.key = key,
-                           .subject = std::get<std::string>(std::move(subject).take()),
-                           .claims = std::move(claims),
-                           .created_at = wall_time(times.created),
-                           .last_seen_at = wall_time(times.seen),
-                           .idle_left = milliseconds(times.idle - now),
-                           .absolute_left = milliseconds(times.ends - now)});
-  return session;
+  return std::optional<Session>(Session{.key = key,
+                                        .subject = std::get<std::string>(std::move(subject).take()),
+                                        .claims = std::move(claims),
+                                        .created_at = wall_time(times.created),
+                                        .last_seen_at = wall_time(times.seen),
+                                        .idle_left = milliseconds(times.idle - now),
+                                        .absolute_left = milliseconds(times.ends - now)});
 }
 
 // The same of a record that is written in whatever other way.
