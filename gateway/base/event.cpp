@@ -1,5 +1,6 @@
 #include "base/event.hpp"
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,25 @@ void Events::shutdown() noexcept {
     event.waiting_.clear();
     event.unlink();
   }
+  const std::vector<Waiter> woken = std::exchange(woken_, {});
+}
+
+void Events::post(const Executor& executor, Waiter& waiter) {
+  if (woken_.empty()) boost::asio::post(executor, [this, executor] { run_woken(executor); });  // first: one that finds nobody is no harm
+  woken_.push_back(std::move(waiter));
+}
+
+void Events::run_woken(const Executor& executor) {
+  running_.swap(woken_);
+  std::size_t begun = 0;
+  try {
+    while (begun < running_.size()) running_[begun++]();
+  } catch (...) {  // it is its own; the others have not been there yet
+    for (; begun < running_.size(); ++begun) post(executor, running_[begun]);
+    running_.clear();
+    throw;
+  }
+  running_.clear();
 }
 
 Event::Event(const Executor& executor) : executor_(executor), events_(boost::asio::use_service<Events>(executor.context())) {}
@@ -32,9 +52,11 @@ void Event::start_wait(Waiter waiter, boost::asio::cancellation_slot slot) {
 void Event::wake() {
   if (waiting_.empty()) return;
   unlink();
-  for (Place& place : std::exchange(waiting_, {})) {
+  // Whatever becomes of posting, which runs nothing: nobody stays to be woken twice.
+  const std::unique_ptr<Waiting, void (*)(Waiting*)> emptied(&waiting_, [](Waiting* waiting) { waiting->clear(); });
+  for (Place& place : waiting_) {
     if (place.slot.is_connected()) place.slot.clear();
-    boost::asio::post(executor_, [woken = std::move(place.waiter)]() mutable { woken(); });
+    events_.post(executor_, place.waiter);
   }
 }
 

@@ -1,6 +1,8 @@
 // Something that coroutines of one worker wait for. Waiting costs no timer and no system call.
 #pragma once
 
+#include <vector>
+
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -14,7 +16,8 @@ namespace sallyport {
 
 class Event;
 
-// The events of one io_context: whoever still waits when it ends is destroyed then, as Asio's own operations are.
+// The events of one io_context: whoever still waits when it ends is destroyed then, as Asio's own operations are. Those who were woken in
+// one turn of its loop go on by way of one handler: a batch of the store's answers wakes dozens.
 class Events final : public boost::asio::execution_context::service {
  public:
   static boost::asio::execution_context::id id;
@@ -23,8 +26,13 @@ class Events final : public boost::asio::execution_context::service {
  private:
   friend class Event;
   void shutdown() noexcept override;
+  // Leaves `waiter` where it is when there is no memory.
+  void post(const Executor& executor, Waiter& waiter);
+  void run_woken(const Executor& executor);
 
   Event* first_ = nullptr;
+  std::vector<Waiter> woken_;    // a handler is on its way while there are any
+  std::vector<Waiter> running_;  // empty but while they run; keeps its room
 };
 
 // Belongs to the thread of its executor.
@@ -67,8 +75,9 @@ class Event {
 
   Executor executor_;
   Events& events_;
-  boost::container::small_vector<Place, 1> waiting_;  // nearly always one: he costs no allocation
-  Event* previous_ = nullptr;                         // in events_, while somebody waits
+  using Waiting = boost::container::small_vector<Place, 1>;  // nearly always one: he costs no allocation
+  Waiting waiting_;
+  Event* previous_ = nullptr;  // in events_, while somebody waits
   Event* next_ = nullptr;
   bool is_linked_ = false;
   void link() noexcept;

@@ -2,9 +2,12 @@
 
 #include <memory>
 #include <optional>
+#include <stdexcept>
+#include <string>
 
 #include <gtest/gtest.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 namespace sallyport {
@@ -43,6 +46,57 @@ TEST_F(EventTest, WakesEverybodyWhoWaitsAndNobodyLater) {
   spawn(event);
   settle();
   EXPECT_EQ(ended_, 2);
+}
+
+TEST_F(EventTest, WhoIsWokenByWhoWasWokenGoesOnAfterThat) {
+  Event first(context_.get_executor());
+  Event second(context_.get_executor());
+  std::string order;
+  const auto tell = [](Event& awaited, Event* wakes, char name, std::string& said) -> Task<void> {
+    Event::Wait waiting = awaited.wait();
+    co_await std::move(waiting);
+    said += name;
+    if (wakes != nullptr) wakes->wake();
+  };
+  const auto spawn_teller = [&](Event& awaited, Event* wakes, char name) {
+    boost::asio::co_spawn(context_.get_executor(), tell(awaited, wakes, name, order), [](const std::exception_ptr&) {});
+  };
+  spawn_teller(second, nullptr, 'c');
+  spawn_teller(first, &second, 'a');
+  spawn_teller(first, nullptr, 'b');
+  settle();
+  first.wake();
+  settle();
+  EXPECT_EQ(order, "abc");
+}
+
+// A handler of ours that throws is the io_context's caller's to hear of; the others who were woken go on all the same.
+TEST_F(EventTest, WhoThrowsKeepsNobodyElseBack) {
+  Event event(context_.get_executor());
+  const auto start = [&](auto handler) { event.wait()(boost::asio::bind_executor(context_.get_executor(), std::move(handler))); };
+  start([this] { ++ended_; });
+  start([] { throw std::runtime_error("the test says so"); });
+  start([this] { ++ended_; });
+  start([this] { ++ended_; });
+  event.wake();
+  context_.restart();
+  EXPECT_THROW(context_.poll(), std::runtime_error);
+  EXPECT_EQ(ended_, 1);
+  settle();
+  EXPECT_EQ(ended_, 3);
+}
+
+TEST(Event, WhoWasWokenEndsWithTheIoContext) {
+  auto value = std::make_shared<int>(0);
+  const std::weak_ptr<int> seen = value;
+  {
+    boost::asio::io_context context(1);
+    Event event(context.get_executor());
+    event.wait()([value = std::move(value)] { ADD_FAILURE() << "nobody runs it"; });
+    event.wake();
+    EXPECT_FALSE(seen.expired());
+  }
+  EXPECT_TRUE(seen.expired());
 }
 
 TEST_F(EventTest, ACancelledCoroutineGoesOn) {
