@@ -47,9 +47,9 @@ std::string body_of(std::string_view family_id, std::uint64_t generation) {
   return std::string(family_id) + bytes_of(generation);
 }
 
-Secret derive(const Secret& secret, std::string_view label) {
+HmacKey derive(const Secret& secret, std::string_view label) {
   const Sha256 key = hmac_sha256(secret, label);
-  return Secret(std::string(as_text(key)));
+  return HmacKey(Secret(std::string(as_text(key))));
 }
 
 // What one secret makes and opens.
@@ -60,16 +60,16 @@ struct Keys {
         token_id(derive(secret, "sallyport token id")),
         csrf(derive(secret, "sallyport csrf token")) {}
 
-  Secret session;
-  Secret refresh;
-  Secret token_id;
-  Secret csrf;
+  HmacKey session;
+  HmacKey refresh;
+  HmacKey token_id;
+  HmacKey csrf;
 };
 
 using Tag = std::array<char, kTagBytes>;
 
-Tag tag_of(const Secret& key, std::string_view body) {
-  const Sha256 digest = hmac_sha256(key, body);
+Tag tag_of(const HmacKey& key, std::string_view body) {
+  const Sha256 digest = key.tag(body);
   Tag tag;
   std::copy_n(as_text(digest).begin(), tag.size(), tag.begin());
   return tag;
@@ -79,7 +79,7 @@ Tag tag_of(const Secret& key, std::string_view body) {
 
 struct TagKeys::Impl {
   // The body of a text whose tag one of the keys made.
-  [[nodiscard]] std::optional<std::string> open(std::string_view text, Secret Keys::* kind) const {
+  [[nodiscard]] std::optional<std::string> open(std::string_view text, HmacKey Keys::* kind) const {
     std::string bytes;
     if (text.size() != kTaggedIdChars || !base64url_decode(text, bytes)) return std::nullopt;
     const std::string_view tag = std::string_view(bytes).substr(kBodyBytes);
@@ -93,7 +93,7 @@ struct TagKeys::Impl {
     return bytes;
   }
 
-  [[nodiscard]] std::string seal(std::string body, Secret Keys::* kind) const {
+  [[nodiscard]] std::string seal(std::string body, HmacKey Keys::* kind) const {
     const Tag tag = tag_of(keys.front().*kind, body);
     body.append(tag.data(), tag.size());
     return base64url_encode(body);
@@ -140,19 +140,19 @@ std::optional<RefreshToken> TagKeys::open_refresh_token(std::string_view text) c
 }
 
 std::string TagKeys::token_id(std::string_view family_id, std::uint64_t generation) const {
-  const Sha256 digest = hmac_sha256(impl_->keys.front().token_id, body_of(family_id, generation));
+  const Sha256 digest = impl_->keys.front().token_id.tag(body_of(family_id, generation));
   return base64url_encode(as_text(digest).substr(0, kTokenIdBytes));
 }
 
 std::string TagKeys::csrf_token(std::string_view binding) const {
   if (binding.empty()) throw std::invalid_argument("a CSRF token is bound to somebody");
-  return base64url_encode(as_text(hmac_sha256(impl_->keys.front().csrf, binding)));
+  return base64url_encode(as_text(impl_->keys.front().csrf.tag(binding)));
 }
 
 bool TagKeys::is_csrf_token(std::string_view text, std::string_view binding) const {
   if (binding.empty()) return false;
   return std::any_of(impl_->keys.begin(), impl_->keys.end(), [&](const Keys& candidate) {
-    return equal_in_constant_time(base64url_encode(as_text(hmac_sha256(candidate.csrf, binding))), text);
+    return equal_in_constant_time(base64url_encode(as_text(candidate.csrf.tag(binding))), text);
   });
 }
 

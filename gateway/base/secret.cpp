@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 namespace sallyport {
 namespace {
@@ -38,33 +38,31 @@ class FileDescriptor {
   int value_;
 };
 
-// One context for each thread, of an algorithm that is looked up once: OpenSSL's SHA256() does both, and allocates, on every call.
-class Sha256Context {
+// OpenSSL's functions for SHA-256 alone. They are marked as old, and are what EVP calls in the end; EVP takes as long again for a session
+// id, and a state that was prepared cannot be copied there without an allocation.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+class Sha256State {
  public:
-  static Sha256Context& of_thread() {
-    thread_local Sha256Context context;
-    return context;
+  Sha256State() noexcept { SHA256_Init(&state_); }
+  Sha256State& take(std::span<const unsigned char> bytes) noexcept {
+    SHA256_Update(&state_, bytes.data(), bytes.size());
+    return *this;
   }
-  // Of the two, one behind the other.
-  Sha256 digest(std::span<const unsigned char> first, std::span<const unsigned char> second) {
-    Sha256 digest{};
-    if (!context_ || EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) != 1 ||
-        EVP_DigestUpdate(context_.get(), first.data(), first.size()) != 1 ||
-        EVP_DigestUpdate(context_.get(), second.data(), second.size()) != 1 ||
-        EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) != 1) {
-      throw std::runtime_error("SHA-256 failed");
-    }
+  // No more of it is of use then.
+  [[nodiscard]] Sha256 digest() noexcept {
+    Sha256 digest;
+    SHA256_Final(digest.data(), &state_);
     return digest;
   }
+  void wipe() noexcept { OPENSSL_cleanse(&state_, sizeof state_); }
 
  private:
-  static const EVP_MD* algorithm() {
-    static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> sha256(EVP_MD_fetch(nullptr, "SHA256", nullptr), &EVP_MD_free);
-    if (!sha256) throw std::runtime_error("OpenSSL has no SHA-256");
-    return sha256.get();
-  }
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
+  SHA256_CTX state_;
 };
+
+#pragma GCC diagnostic pop
 
 std::span<const unsigned char> as_bytes(std::string_view text) noexcept {
   return {reinterpret_cast<const unsigned char*>(text.data()), text.size()};
@@ -115,31 +113,50 @@ std::uint64_t random_u64() {
   return number;
 }
 
-Sha256 sha256(std::string_view bytes) { return Sha256Context::of_thread().digest(as_bytes(bytes), {}); }
+Sha256 sha256(std::string_view bytes) noexcept { return Sha256State().take(as_bytes(bytes)).digest(); }
 
-// RFC 2104 by two digests: OpenSSL's own HMAC allocates a dozen times for each.
-Sha256 hmac_sha256(const Secret& key, std::string_view bytes) {
+// What is left to do of RFC 2104 when the key has gone in.
+struct HmacKey::States {
+  Sha256State inner;
+  Sha256State outer;
+};
+
+HmacKey::HmacKey(const Secret& key) {
   if (key.empty()) throw std::invalid_argument("an HMAC needs a key");
   constexpr std::size_t kBlockBytes = 64;
   constexpr unsigned char kInnerPad = 0x36;
   constexpr unsigned char kOuterPad = 0x5C;
-  Sha256Context& context = Sha256Context::of_thread();
   std::array<unsigned char, kBlockBytes> block{};
   const std::span<const unsigned char> secret = key.reveal();
   if (secret.size() > block.size()) {
-    Sha256 digest = context.digest(secret, {});
+    Sha256 digest = Sha256State().take(secret).digest();
     std::ranges::copy(digest, block.begin());
     OPENSSL_cleanse(digest.data(), digest.size());
   } else {
     std::ranges::copy(secret, block.begin());
   }
+  states_ = std::make_unique<States>();
   for (unsigned char& byte : block) byte ^= kInnerPad;
-  const Sha256 inner = context.digest(block, as_bytes(bytes));
+  states_->inner.take(block);
   for (unsigned char& byte : block) byte ^= kInnerPad ^ kOuterPad;
-  const Sha256 tag = context.digest(block, inner);
+  states_->outer.take(block);
   OPENSSL_cleanse(block.data(), block.size());
-  return tag;
 }
+
+HmacKey::HmacKey(HmacKey&&) noexcept = default;
+
+HmacKey::~HmacKey() {
+  if (!states_) return;
+  states_->inner.wipe();
+  states_->outer.wipe();
+}
+
+Sha256 HmacKey::tag(std::string_view bytes) const noexcept {
+  const Sha256 inner = Sha256State(states_->inner).take(as_bytes(bytes)).digest();
+  return Sha256State(states_->outer).take(inner).digest();
+}
+
+Sha256 hmac_sha256(const Secret& key, std::string_view bytes) { return HmacKey(key).tag(bytes); }
 
 Result<Secret> read_secret_file(const std::string& path, std::size_t bytes_max) {
   if (path.find('\0') != std::string::npos) return make_error(Fault::not_found, "a file name cannot hold NUL");

@@ -1,9 +1,10 @@
-// Secrets, randomness and the few primitives of OpenSSL's EVP that every folder may use.
+// Secrets, randomness and the few primitives of OpenSSL that every folder may use.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,8 +47,23 @@ void fill_random(std::span<unsigned char> out);
 [[nodiscard]] std::uint64_t random_u64();
 
 using Sha256 = std::array<unsigned char, 32>;
-[[nodiscard]] Sha256 sha256(std::string_view bytes);
-// RFC 2104. Throws std::invalid_argument for an empty key: everybody knows that one.
+[[nodiscard]] Sha256 sha256(std::string_view bytes) noexcept;
+
+// A key made ready to authenticate with, by HMAC-SHA-256 (RFC 2104). Wiped when destroyed. Safe from every thread.
+class HmacKey {
+ public:
+  // Throws std::invalid_argument for an empty key: everybody knows that one.
+  explicit HmacKey(const Secret& key);
+  HmacKey(HmacKey&&) noexcept;
+  ~HmacKey();
+
+  [[nodiscard]] Sha256 tag(std::string_view bytes) const noexcept;
+
+ private:
+  struct States;
+  std::unique_ptr<States> states_;
+};
+// The same with a key that is used once.
 [[nodiscard]] Sha256 hmac_sha256(const Secret& key, std::string_view bytes);
 
 // Reads a secret file (DESIGN §3.5): raw bytes, one trailing newline removed, at most `bytes_max`.
