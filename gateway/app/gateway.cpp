@@ -164,7 +164,7 @@ void Gateway::serve() {
 // that is away is waited for no longer than this, because public routes are served without it.
 Task<void> Gateway::start_workers() {
   const MonotonicTime until = clock_.monotonic_now() + kStorePatience;
-  while (state_ == State::starting && !(store_->hears_changes() && revocations_.is_complete())) {
+  while (state_ == State::starting && !(store_->hears_changes(clock_.monotonic_now()) && revocations_.is_complete())) {
     if (clock_.monotonic_now() >= until && !inherited_.predecessor.is_listening()) break;
     co_await pause(control_.get_executor(), kPoll);
   }

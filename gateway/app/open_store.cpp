@@ -35,7 +35,7 @@ Result<std::unique_ptr<OpenedStore>> OpenedStore::open(const Settings& settings)
   opened->service_ = std::move(*service);
   opened->store_ = opened->service_->attach(opened->context_, opened->wheel_, opened->listener_, opened->metrics_);
   opened->wait_for_channel();
-  if (!opened->store_->hears_changes()) {
+  if (!opened->store_->hears_changes(opened->clock_.monotonic_now())) {
     const std::string trouble = opened->service_->trouble();
     return make_error(Fault::unavailable, trouble.empty() ? "the store does not answer" : trouble);
   }
@@ -45,7 +45,7 @@ Result<std::unique_ptr<OpenedStore>> OpenedStore::open(const Settings& settings)
 // A connection takes its time, and what was revoked is known only once it was heard.
 void OpenedStore::wait_for_channel() {
   const MonotonicTime deadline = clock_.monotonic_now() + kPatience;
-  while (!store_->hears_changes() && clock_.monotonic_now() < deadline) {
+  while (!store_->hears_changes(clock_.monotonic_now()) && clock_.monotonic_now() < deadline) {
     if (context_.stopped()) context_.restart();
     context_.run_one_for(kLookInterval);
   }

@@ -60,20 +60,12 @@ Task<Authentication> Authenticator::ask_for_key(BearerToken bearer, const Creden
   co_return authentication;
 }
 
-Task<Authentication> Authenticator::ask_for_session(SessionCookie cookie, SessionSettingsPtr settings) {
-  std::string value(cookie.value);
-  Task<identity::AuthOutcome> asked = cookie.is_foreign ? sessions_.ask_foreign(std::move(value), std::move(settings))
-                                                        : sessions_.ask_own(std::move(value), std::move(settings));
-  Authentication authentication;
-  authentication.by_cookie = true;
-  authentication.outcome = co_await std::move(asked);
-  co_return authentication;
-}
-
 Task<Authentication> Authenticator::ask(const OpenQuestion& question, const CredentialPlan& plan, WallTime now,
                                         const transport::PeerCertificate* certificate) {
   if (const auto* bearer = std::get_if<BearerToken>(&question)) return ask_for_key(*bearer, plan, now, certificate);
-  return ask_for_session(std::get<SessionCookie>(question), plan.sessions);
+  const auto& cookie = std::get<SessionCookie>(question);
+  std::string value(cookie.value);
+  return cookie.is_foreign ? sessions_.ask_foreign(std::move(value), plan.sessions) : sessions_.ask_own(std::move(value), plan.sessions);
 }
 
 std::string csrf_binding(const identity::IdentityFacts& facts) {

@@ -3,22 +3,13 @@
 
 #include <variant>
 
+#include "authenticate/authentication.hpp"
 #include "authenticate/certificate_authenticator.hpp"
 #include "authenticate/credentials.hpp"
 #include "authenticate/jwt_authenticator.hpp"
 #include "authenticate/session_authenticator.hpp"
 
 namespace sallyport::authenticate {
-
-struct Authentication {
-  identity::AuthOutcome outcome = identity::NotPresented{};
-  // The credential came in a cookie: a page of another site may have made the browser send it (CSRF). A client certificate goes along in
-  // the same way, and is known by the identity's method.
-  bool by_cookie = false;
-  // Nothing was presented, or it was the access cookie of ours and good but for its age; and the plan takes our access cookie. A refresh
-  // cookie may stand in for it.
-  bool may_refresh = false;
-};
 
 // A credential of which memory does not know enough: the store, or its issuer, must be asked. Views into the request.
 using OpenQuestion = std::variant<BearerToken, SessionCookie>;
@@ -44,7 +35,6 @@ class Authenticator {
  private:
   [[nodiscard]] Task<Authentication> ask_for_key(BearerToken bearer, const CredentialPlan& plan, WallTime now,
                                                  const transport::PeerCertificate* certificate);
-  [[nodiscard]] Task<Authentication> ask_for_session(SessionCookie cookie, SessionSettingsPtr settings);
 
   JwtAuthenticator& tokens_;
   SessionAuthenticator& sessions_;

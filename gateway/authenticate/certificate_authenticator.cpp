@@ -49,7 +49,7 @@ IdentityFacts facts_of(const transport::PeerCertificate& certificate) {
   claims.emplace_back("emails", list_of(certificate.emails));
   claims.emplace_back("thumbprint", Json(certificate.thumbprint));
   claims.emplace_back("listener", Json(certificate.shown_to));
-  facts.claims = Json(std::move(claims));
+  facts.claims = identity::Claims(Json(std::move(claims)));
   facts.expires_at = certificate.not_after;
   facts.issued_at = certificate.not_before;
   facts.token_id = certificate.thumbprint;

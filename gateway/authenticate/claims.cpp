@@ -21,32 +21,29 @@ std::vector<std::string> strings_of(const JsonArray& array, bool& unreadable) {
 
 }  // namespace
 
-std::vector<std::string> read_roles(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
-  const Json* value = pointer.find(claims);
-  if (value == nullptr || value->is_null()) return {};
-  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
-  const std::string* one = value->string();
+std::vector<std::string> read_roles(const Json* claim, bool& unreadable) {
+  if (claim == nullptr || claim->is_null()) return {};
+  if (const JsonArray* array = claim->array()) return strings_of(*array, unreadable);
+  const std::string* one = claim->string();
   unreadable = one == nullptr;
   return one == nullptr || one->empty() ? std::vector<std::string>{} : std::vector<std::string>{*one};
 }
 
 // Another separator than a single space is part of a scope; an empty piece is none.
-std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& pointer, bool& unreadable) {
-  const Json* value = pointer.find(claims);
-  if (value == nullptr || value->is_null()) return {};
-  if (const JsonArray* array = value->array()) return strings_of(*array, unreadable);
+std::vector<std::string> read_scopes(const Json* claim, bool& unreadable) {
+  if (claim == nullptr || claim->is_null()) return {};
+  if (const JsonArray* array = claim->array()) return strings_of(*array, unreadable);
   std::vector<std::string> out;
-  unreadable = value->string() == nullptr;
+  unreadable = claim->string() == nullptr;
   if (unreadable) return out;
-  each_piece(*value->string(), ' ', [&](std::string_view piece) {
+  each_piece(*claim->string(), ' ', [&](std::string_view piece) {
     if (!piece.empty()) out.emplace_back(piece);
   });
   return out;
 }
 
-std::optional<WallTime> read_authentication_time(const Json& claims, Instant latest) {
-  const Json* value = claims.find("auth_time");
-  const std::optional<Instant> date = value == nullptr ? std::nullopt : numeric_date(*value, Rounding::down);
+std::optional<WallTime> read_authentication_time(const Json* claim, Instant latest) {
+  const std::optional<Instant> date = claim == nullptr ? std::nullopt : numeric_date(*claim, Rounding::down);
   if (!date || *date > latest) return std::nullopt;
   return wall_time_of(*date);
 }

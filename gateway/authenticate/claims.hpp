@@ -10,13 +10,14 @@
 
 namespace sallyport::authenticate {
 
-// Absent or null: none. `unreadable` is set when the claim, or one element of it, has another type than it may: then there is none at all.
+// nullptr (absent) or null: none. `unreadable` is set when the claim, or one element of it, has another type than it may: then there is
+// none at all.
 
 // A string is one role, an array of strings is many.
-[[nodiscard]] std::vector<std::string> read_roles(const Json& claims, const JsonPointer& pointer, bool& unreadable);
+[[nodiscard]] std::vector<std::string> read_roles(const Json* claim, bool& unreadable);
 // RFC 6749 §3.3: separated by single spaces; or an array of strings.
-[[nodiscard]] std::vector<std::string> read_scopes(const Json& claims, const JsonPointer& pointer, bool& unreadable);
+[[nodiscard]] std::vector<std::string> read_scopes(const Json* claim, bool& unreadable);
 // `auth_time` (OpenID Connect Core §2). One that is no number, or lies after `latest`, is as good as none.
-[[nodiscard]] std::optional<WallTime> read_authentication_time(const Json& claims, Instant latest);
+[[nodiscard]] std::optional<WallTime> read_authentication_time(const Json* claim, Instant latest);
 
 }  // namespace sallyport::authenticate

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "authenticate/admission.hpp"
-#include "authenticate/hash_chains.hpp"
+#include "authenticate/hash_index.hpp"
 #include "authenticate/identity_bytes.hpp"
 #include "authenticate/keyed_hash.hpp"
 #include "base/prefetch.hpp"
@@ -24,23 +24,22 @@ namespace sallyport::authenticate {
 template <class Value>
 class ClockMap {
  public:
-  using Place = HashChains::Place;
-  static constexpr Place kNone = HashChains::kNone;
+  using Place = HashIndex::Place;
+  static constexpr Place kNone = HashIndex::kNone;
 
   ClockMap(std::size_t entries_max, std::size_t bytes_max)
-      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)),
-        bytes_max_(bytes_max),
-        admission_(entries_max_),
-        chains_(entries_max_) {}
+      : entries_max_(std::min<std::size_t>(entries_max, kNone - 1)), bytes_max_(bytes_max), admission_(entries_max_) {}
 
   [[nodiscard]] Place find(std::string_view text) const noexcept { return find(hash_of_(text), text); }
+  // Asks for the memory that the next look for that text reads first.
+  void prefetch(std::string_view text) const noexcept { index_.prefetch(hash_of_(text)); }
   [[nodiscard]] Value& operator[](Place at) noexcept { return entries_[at].value; }
   [[nodiscard]] const Value& operator[](Place at) const noexcept { return entries_[at].value; }
   // Spares it when the hand comes by next.
   void use(Place at) noexcept { marks_[at] = Mark::used; }
 
   // In the place of what is here for `text`. Makes room first: dropped(place) is called for each entry that goes, before it does. kNone: it
-  // is not kept, because it alone is over a bound, or would push out others and is not worth it (Admission).
+  // is not kept, because it alone is over a bound, or would push out others and is not worth it (Admission); `value` is as it was then.
   template <class Dropped>
   Place insert(std::string_view text, Value&& value, Dropped dropped) {
     const std::uint64_t hash = hash_of_(text);
@@ -66,13 +65,13 @@ class ClockMap {
     const Place at = take_place();
     entries_[at] = Entry{std::move(copy), std::move(value), bytes};
     marks_[at] = Mark::fresh;
-    chains_.link(hash, at);
+    index_.link(hash, at);
     bytes_ += bytes;
     return at;
   }
 
   void remove(Place at) noexcept {
-    chains_.unlink(at);
+    index_.unlink(at);
     marks_[at] = Mark::free;
     bytes_ -= entries_[at].bytes;
     entries_[at] = Entry{};
@@ -80,7 +79,7 @@ class ClockMap {
   }
 
   void clear() {
-    chains_.clear();
+    index_.clear();
     entries_.clear();
     marks_.clear();
     free_.clear();
@@ -114,8 +113,8 @@ class ClockMap {
   };
 
   [[nodiscard]] Place find(std::uint64_t hash, std::string_view text) const noexcept {
-    return chains_.find(hash, [&](Place at) {
-      prefetch(&entries_[at]);
+    return index_.find(hash, [&](Place at) {
+      sallyport::prefetch(&entries_[at]);
       return entries_[at].text == text;
     });
   }
@@ -133,8 +132,8 @@ class ClockMap {
   // to it.
   void fetch_next_victims() const noexcept {
     const auto ahead = [&](std::size_t steps) -> const Entry& { return entries_[(hand_ + steps) % entries_.size()]; };
-    prefetch(&ahead(6));
-    prefetch(ahead(4).value.identity.get());
+    sallyport::prefetch(&ahead(6));
+    sallyport::prefetch(ahead(4).value.identity.get());
     prefetch_pieces(ahead(2).value.identity.get());
   }
 
@@ -143,7 +142,7 @@ class ClockMap {
     if (free_.empty()) {
       const std::size_t count = entries_.size() + 1;
       if (free_.capacity() < count) free_.reserve(2 * count);  // so that remove() never allocates
-      chains_.make_room(count);
+      index_.make_room(count);
       marks_.reserve(std::bit_ceil(count));
       entries_.emplace_back();
       marks_.push_back(Mark::free);
@@ -158,7 +157,7 @@ class ClockMap {
   const std::size_t bytes_max_;
   const KeyedHash hash_of_;
   Admission admission_;
-  HashChains chains_;
+  HashIndex index_;
   std::vector<Entry> entries_;
   std::vector<Mark> marks_;  // by place, as entries_; apart from them, so that the hand reads nothing of the entries that it spares
   std::vector<Place> free_;

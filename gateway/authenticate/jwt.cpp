@@ -259,10 +259,10 @@ std::optional<Refused> JwtVerifier::establish(UnverifiedJwt& token, const KeySet
   facts.issuer = expectations.issuer;
   facts.key = std::get<const VerificationKey*>(signer)->fingerprint();
   facts.method = identity::AuthMethod::jwt;
-  facts.roles = read_roles(token.claims_, expectations.roles, facts.roles_unreadable);
-  facts.scopes = read_scopes(token.claims_, expectations.scopes, facts.scopes_unreadable);
-  facts.authenticated_at = read_authentication_time(token.claims_, instant_of(now) + expectations.clock_tolerance);
-  facts.claims = std::move(token.claims_);
+  facts.roles = read_roles(expectations.roles.find(token.claims_), facts.roles_unreadable);
+  facts.scopes = read_scopes(expectations.scopes.find(token.claims_), facts.scopes_unreadable);
+  facts.authenticated_at = read_authentication_time(token.claims_.find("auth_time"), instant_of(now) + expectations.clock_tolerance);
+  facts.claims = identity::Claims(std::move(token.claims_));
   return std::nullopt;
 }
 

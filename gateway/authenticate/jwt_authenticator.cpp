@@ -35,7 +35,7 @@ bool lists(const CredentialPlan& plan, const Issuer* issuer) {
 
 // What only our own tokens say.
 std::optional<Refused> read_edge_claims(identity::IdentityFacts& facts) {
-  const Json* sid = facts.claims.find("sid");
+  const Json* sid = facts.claims.json().find("sid");
   if (sid == nullptr || sid->is_null()) return Refused{RefusalReason::claim_missing, "sid"};
   if (sid->string() == nullptr || sid->string()->empty()) return Refused{RefusalReason::claim_invalid, "sid is no string or empty"};
   facts.family = *sid->string();

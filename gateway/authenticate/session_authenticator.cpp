@@ -18,7 +18,7 @@ using identity::Unavailable;
 }  // namespace
 
 bool SessionAuthenticator::Impl::hears(MonotonicTime now) noexcept {
-  if (store == nullptr || !store->hears_changes()) return false;
+  if (store == nullptr || !store->hears_changes(now)) return false;
   hearing.is_good(now);
   return true;
 }
@@ -185,7 +185,7 @@ std::optional<AuthOutcome> SessionAuthenticator::try_own(std::string_view cookie
   return Impl::recall(impl_, SessionKind::own, cookie, settings);
 }
 
-Task<AuthOutcome> SessionAuthenticator::ask_own(std::string cookie, SessionSettingsPtr settings) {
+Task<Authentication> SessionAuthenticator::ask_own(std::string cookie, SessionSettingsPtr settings) {
   return Impl::ask(impl_, SessionKind::own, std::move(cookie), std::move(settings));
 }
 
@@ -193,7 +193,7 @@ std::optional<AuthOutcome> SessionAuthenticator::try_foreign(std::string_view co
   return Impl::recall(impl_, SessionKind::foreign, cookie, settings);
 }
 
-Task<AuthOutcome> SessionAuthenticator::ask_foreign(std::string cookie, SessionSettingsPtr settings) {
+Task<Authentication> SessionAuthenticator::ask_foreign(std::string cookie, SessionSettingsPtr settings) {
   return Impl::ask(impl_, SessionKind::foreign, std::move(cookie), std::move(settings));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "authenticate/authentication.hpp"
 #include "authenticate/session_facts.hpp"
 #include "authenticate/session_settings.hpp"
 #include "authenticate/tag_keys.hpp"
@@ -52,10 +53,10 @@ class SessionAuthenticator final : public store::ChangeListener {
   // Of our own session cookie's value. nullopt: the store must be asked. Never allocates nor locks when it answers from memory, but for a
   // touch.
   [[nodiscard]] std::optional<identity::AuthOutcome> try_own(std::string_view cookie, const SessionSettings& settings);
-  [[nodiscard]] Task<identity::AuthOutcome> ask_own(std::string cookie, SessionSettingsPtr settings);
+  [[nodiscard]] Task<Authentication> ask_own(std::string cookie, SessionSettingsPtr settings);
   // Of the cookie of sessions.foreign, which settings must have.
   [[nodiscard]] std::optional<identity::AuthOutcome> try_foreign(std::string_view cookie, const SessionSettings& settings);
-  [[nodiscard]] Task<identity::AuthOutcome> ask_foreign(std::string cookie, SessionSettingsPtr settings);
+  [[nodiscard]] Task<Authentication> ask_foreign(std::string cookie, SessionSettingsPtr settings);
 
   // Whether the session behind an identity still stands, as the same subject's; asks the store when memory does not know. For answers and
   // tunnels that live long. Is no use of the session. An identity of another method stands. Could-not-ask stands too: an outage ends

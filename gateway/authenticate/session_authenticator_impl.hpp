@@ -52,7 +52,7 @@ struct SessionAuthenticator::Impl {
     Flight(Executor executor, Subject whose, std::string text, SessionSettingsPtr by)
         : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(executor) {}
     // Of a question that is asked in no coroutine.
-    void told(Result<std::optional<store::Session>> found) override;
+    void told(Result<std::optional<store::Session>>&& found) override;
 
     const Subject subject;
     const std::string cookie;
@@ -104,7 +104,7 @@ struct SessionAuthenticator::Impl {
   [[nodiscard]] std::variant<Subject, AuthOutcome> open(SessionKind kind, std::string_view cookie, const SessionSettings& settings);
   [[nodiscard]] std::optional<store::Digest> open_own(std::string_view cookie);
 
-  static Task<AuthOutcome> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
+  static Task<Authentication> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
   static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie, const SessionSettingsPtr& settings);
   static Task<void> fly_own(ImplPtr self, FlightPtr flight);
   // What the store said of one of our own sessions, which it was asked for at `asked`.

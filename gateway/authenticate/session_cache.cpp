@@ -4,8 +4,7 @@
 
 namespace sallyport::authenticate {
 
-SessionCache::SessionCache(std::size_t entries_max, std::size_t bytes_max)
-    : sessions_(entries_max, bytes_max), keys_(sessions_.entries_max()) {}
+SessionCache::SessionCache(std::size_t entries_max, std::size_t bytes_max) : sessions_(entries_max, bytes_max) {}
 
 std::uint64_t SessionCache::hash_of(const store::Digest& key) const noexcept {
   return hash_of_text_({reinterpret_cast<const char*>(key.data()), key.size()});
@@ -16,7 +15,8 @@ CachedSession* SessionCache::find(SessionKind kind, std::string_view cookie) noe
   // The value of one cookie under the name of the other is no credential.
   if (at == kNone || sessions_[at].kind != kind) return nullptr;
   sessions_.use(at);
-  prefetch(sessions_[at].identity.get());  // of one in a thousand it is far away, and seldom asked for before the request is judged
+  // Of one in a thousand it is far away, and seldom asked for before the request is judged.
+  sallyport::prefetch(sessions_[at].identity.get());
   return &sessions_[at];
 }
 
@@ -40,12 +40,14 @@ SessionCache::Place SessionCache::place_of(std::uint64_t hash, SessionKind kind,
   return keys_.find(hash, [&](Place at) { return sessions_[at].kind == kind && sessions_[at].key == key; });
 }
 
-void SessionCache::insert(std::string_view cookie, CachedSession&& session) {
+CachedSession* SessionCache::insert(std::string_view cookie, CachedSession&& session) {
   const std::uint64_t hash = hash_of(session.key);
   if (const Place old = place_of(hash, session.kind, session.key); old != kNone) remove(old);
   keys_.make_room(sessions_.size() + 1);  // places are given out from the first on
   const Place at = sessions_.insert(cookie, std::move(session), [this](Place dropped) { keys_.unlink(dropped); });
-  if (at != kNone) keys_.link(hash, at);
+  if (at == kNone) return nullptr;
+  keys_.link(hash, at);
+  return &sessions_[at];
 }
 
 void SessionCache::remove(Place at) noexcept {

@@ -43,8 +43,14 @@ class SessionCache {
   [[nodiscard]] CachedSession* find(SessionKind kind, const store::Digest& key) noexcept;
   // The same for our own book-keeping, which makes nothing stay.
   [[nodiscard]] CachedSession* peek(SessionKind kind, const store::Digest& key) noexcept;
-  // Replaces what is there for that cookie, and for that session.
-  void insert(std::string_view cookie, CachedSession&& session);
+  // Asks for the memory that the next insertion of that session reads first: there is something else to do until it comes.
+  void prefetch(std::string_view cookie, const store::Digest& key) const noexcept {
+    sessions_.prefetch(cookie);
+    keys_.prefetch(hash_of(key));
+  }
+  // Replaces what is there for that cookie, and for that session. Valid as from find(); nullptr: it is not kept, and `session` is as it
+  // was.
+  CachedSession* insert(std::string_view cookie, CachedSession&& session);
   // Whether it was there.
   bool forget(SessionKind kind, const store::Digest& key) noexcept;
   void clear();
@@ -66,7 +72,7 @@ class SessionCache {
 
   const KeyedHash hash_of_text_;
   Sessions sessions_;
-  HashChains keys_;
+  HashIndex keys_;
 };
 
 // Until when what was remembered was known to be true. An epoch ends when everything may have changed; what was remembered in it must be

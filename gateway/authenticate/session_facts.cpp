@@ -27,13 +27,37 @@ Json complete(JsonObject claims, const IdentityFacts& facts) {
   return Json(Json::Value(std::move(out)));
 }
 
-void read_common_claims(IdentityFacts& facts, WallTime now) {
-  static const JsonPointer kRoles = JsonPointer::member("roles");
-  static const JsonPointer kScopes = JsonPointer::member("scope");
+// The same of claims that stay text, unless that would name something twice or be no JSON.
+identity::Claims complete(const store::SessionClaims& claims, const IdentityFacts& facts) {
+  if (claims.names_owner() || !claims.text().starts_with('{') || !is_utf8(facts.subject)) {
+    Json document = claims.json();
+    return identity::Claims(complete(std::get<JsonObject>(std::move(document).take()), facts));
+  }
+  constexpr std::size_t kOwnMembers = 2;
+  constexpr std::size_t kFrame = 32;
+  std::string text;
+  text.reserve(facts.subject.size() + facts.issuer.size() + claims.text().size() + kFrame);
+  text += R"({"sub":)";
+  append_json_string(text, facts.subject);
+  text += R"(,"iss":)";
+  append_json_string(text, facts.issuer);
+  if (claims.values() > 1) text += ',';  // the object itself is one
+  text.append(claims.text(), 1);
+  return {std::move(text), claims.values() + 2 * kOwnMembers};
+}
+
+// nullptr: there is none.
+struct CommonClaims {
+  const Json* roles;
+  const Json* scope;
+  const Json* auth_time;
+};
+
+void read_common_claims(IdentityFacts& facts, const CommonClaims& claims, WallTime now) {
   facts.method = identity::AuthMethod::session;
-  facts.roles = read_roles(facts.claims, kRoles, facts.roles_unreadable);
-  facts.scopes = read_scopes(facts.claims, kScopes, facts.scopes_unreadable);
-  facts.authenticated_at = read_authentication_time(facts.claims, instant_of(now) + kAuthTimeTolerance);
+  facts.roles = read_roles(claims.roles, facts.roles_unreadable);
+  facts.scopes = read_scopes(claims.scope, facts.scopes_unreadable);
+  facts.authenticated_at = read_authentication_time(claims.auth_time, instant_of(now) + kAuthTimeTolerance);
 }
 
 // A run of `count` digits at the front of `text`, which it takes away.
@@ -145,21 +169,23 @@ std::string signature_of(std::string_view id, const Secret& secret) {
 
 }  // namespace
 
-std::variant<IdentityFacts, Refused> facts_of(store::Session session, const SessionSettings& settings, WallTime now) {
+std::variant<IdentityFacts, Refused> facts_of(store::Session&& session, const SessionSettings& settings, WallTime now) {
+  using Member = store::SessionClaims::Member;
   if (session.subject.empty()) return Refused{RefusalReason::claim_missing, "the session's subject"};
-  if (session.claims.object() == nullptr) return Refused{RefusalReason::claim_invalid, "the session's claims are no object"};
   if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) return Refused{RefusalReason::expired, "session"};
-  IdentityFacts facts;
+  std::variant<IdentityFacts, Refused> reading;
+  auto& facts = std::get<IdentityFacts>(reading);
   facts.subject = std::move(session.subject);
   facts.issuer = settings.issuer;
   facts.issuer_name = kEdgeIssuerName;
-  facts.claims = complete(std::get<JsonObject>(std::move(session.claims).take()), facts);
-  read_common_claims(facts, now);
-  if (const Json* time = facts.claims.find("auth_time"); time == nullptr || time->is_null()) facts.authenticated_at = session.created_at;
+  const Json& time = session.claims[Member::auth_time];
+  read_common_claims(facts, {&session.claims[Member::roles], &session.claims[Member::scope], &time}, now);
+  if (time.is_null()) facts.authenticated_at = session.created_at;
   facts.issued_at = session.created_at;
   facts.expires_at = now + std::min<std::chrono::milliseconds>(session.absolute_left, kSessionLifeMax);
   facts.session = store::handle_of(session.key);
-  return facts;
+  facts.claims = complete(session.claims, facts);
+  return reading;
 }
 
 std::variant<IdentityFacts, Refused> facts_of(const store::ForeignSession& session, const ForeignSessions& settings, WallTime now) {
@@ -174,11 +200,12 @@ std::variant<IdentityFacts, Refused> facts_of(const store::ForeignSession& sessi
   if (facts.expires_at <= now) return Refused{RefusalReason::expired, settings.name + ": session"};
   facts.issuer = settings.name;
   facts.issuer_name = settings.name;
-  facts.claims = complete(mapped_claims(session.document, settings), facts);
-  read_common_claims(facts, now);
-  if (const Json* iat = facts.claims.find("iat")) {
+  Json claims = complete(mapped_claims(session.document, settings), facts);
+  read_common_claims(facts, {claims.find("roles"), claims.find("scope"), claims.find("auth_time")}, now);
+  if (const Json* iat = claims.find("iat")) {
     if (const auto date = numeric_date(*iat, Rounding::down)) facts.issued_at = wall_time_of(*date);
   }
+  facts.claims = identity::Claims(std::move(claims));
   facts.session = settings.name + ":" + store::handle_of(sha256(session.id));
   return facts;
 }

@@ -23,8 +23,8 @@ inline constexpr std::chrono::seconds kAuthTimeTolerance{5};
 // The claims say `sub` and `iss` as the facts do, whatever the session says there; roles, scope and auth_time are read as an issuer with
 // default pointers reads them. Without `auth_time` the session's beginning is when the caller was authenticated; with one that cannot be
 // read nobody knows. expires_at is the absolute end.
-// Refused: no subject, claims that are no object, nothing left.
-[[nodiscard]] std::variant<identity::IdentityFacts, identity::Refused> facts_of(store::Session session, const SessionSettings& settings,
+// Uses `session` up. Refused: no subject, nothing left.
+[[nodiscard]] std::variant<identity::IdentityFacts, identity::Refused> facts_of(store::Session&& session, const SessionSettings& settings,
                                                                                 WallTime now);
 // issuer and issuer_name are settings.name. roles and scopes are read from the mapped claims `roles` and `scope`, issued_at and
 // authenticated_at from mapped `iat` and `auth_time`: a record has neither by itself, and what has no issued_at is older than every

@@ -37,30 +37,43 @@ class SessionAuthenticator::Impl::Landing {
   Flight& flight_;
 };
 
-void SessionAuthenticator::Impl::Flight::told(Result<std::optional<store::Session>> found) {
+void SessionAuthenticator::Impl::Flight::told(Result<std::optional<store::Session>>&& found) {
   const ImplPtr impl = asker.lock();
   if (!impl) return;  // and nobody waits
   const Landing landing(*impl, *this);
   land_own(impl, *this, asked, std::move(found));
 }
 
-Task<AuthOutcome> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings) {
+Task<Authentication> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings) {
+  Authentication authentication{.by_cookie = true};
   auto opened = self->open(kind, cookie, *settings);
-  if (auto* outcome = std::get_if<AuthOutcome>(&opened)) co_return std::move(*outcome);
+  if (auto* outcome = std::get_if<AuthOutcome>(&opened)) {
+    authentication.outcome = std::move(*outcome);
+    co_return authentication;
+  }
   const Executor executor = co_await boost::asio::this_coro::executor;
   const FlightPtr flight = board(self, executor, std::get<Subject>(std::move(opened)), std::move(cookie), settings);
   while (!flight->outcome) {
     Event::Wait landing = flight->landed.wait();
     co_await std::move(landing);  // or whoever gives this request up: the outcome decides
     const auto state = co_await boost::asio::this_coro::cancellation_state;
-    if (!flight->outcome && state.cancelled() != boost::asio::cancellation_type::none)
-      co_return Unavailable{"nobody waits for it any more"};
+    if (!flight->outcome && state.cancelled() != boost::asio::cancellation_type::none) {
+      authentication.outcome = Unavailable{"nobody waits for it any more"};
+      co_return authentication;
+    }
   }
+  std::optional<AuthOutcome> remembered;
   if (std::holds_alternative<Unavailable>(*flight->outcome)) {
-    CachedSession* const remembered = self->cache.find(kind, flight->subject.key);
-    if (auto known = self->use_in_outage(remembered, *settings)) co_return std::move(*known);
+    remembered = self->use_in_outage(self->cache.find(kind, flight->subject.key), *settings);
   }
-  co_return *flight->outcome;
+  if (remembered) {
+    authentication.outcome = std::move(*remembered);
+  } else if (flight.use_count() == 1) {  // nobody else comes to look at it
+    authentication.outcome = std::move(*flight->outcome);
+  } else {
+    authentication.outcome = *flight->outcome;
+  }
+  co_return authentication;
 }
 
 // The flight that will tell, or a new one. Whoever comes after a change must not learn from a question that was asked before it; and when
@@ -82,7 +95,7 @@ auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, S
   const bool is_own = key.first == SessionKind::own;
   flight->asker = self;
   flight->asked = now;
-  if (is_own && self->store->seek_session(key.second, flight)) return flight;
+  if (is_own && self->store->seek_session(key.second, flight, now.monotonic)) return flight;
   Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
   self->around.tasks.spawn(std::move(task));
   return flight;
@@ -97,6 +110,7 @@ Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
 
 void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, const Moment& asked,
                                           Result<std::optional<store::Session>>&& found) {
+  self->cache.prefetch(flight.cookie, flight.subject.key);
   if (!found) {
     flight.outcome = Unavailable{found.error().detail};
     return;
@@ -187,10 +201,9 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading&&
   session.settings = flight.settings;
   session.revocations_seen = revoked ? 0 : generation;  // a revoked one is kept to be refused from memory
   session.epoch = replaces_older && !is_true ? older->epoch : hearing.epoch();
-  IdentityPtr identity = session.identity;
-  if (is_true || replaces_older) cache.insert(flight.cookie, std::move(session));
+  const CachedSession* const kept = is_true || replaces_older ? cache.insert(flight.cookie, std::move(session)) : nullptr;
   if (revoked) return Refused{RefusalReason::revoked, "session"};
-  return identity;
+  return kept != nullptr ? kept->identity : std::move(session.identity);
 }
 
 void SessionAuthenticator::Impl::mark_changed(SessionKind kind, const store::Digest& key) {

@@ -58,7 +58,7 @@ Answer matches_any(const Json& claim, const std::vector<std::variant<Template, J
 }
 
 Answer judge(const ClaimTest& test, const Subject& subject) {
-  const Json* claim = test.pointer.find(subject.identity.facts().claims);
+  const Json* claim = test.pointer.find(subject.identity.facts().claims.json());
   const bool present = claim != nullptr && !claim->is_null();
   switch (test.kind) {
     case ClaimTest::Kind::exists: return answer(present == test.exists);

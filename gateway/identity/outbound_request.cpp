@@ -320,7 +320,7 @@ void write_fact(const IdentityHeader& header, const IdentityFacts& facts, Identi
     case FactKind::roles: write_list(facts.roles, line); break;
     case FactKind::scopes: write_list(facts.scopes, line); break;
     case FactKind::claim:
-      if (header.pointer) write_claim(header.pointer->find(facts.claims), line);
+      if (header.pointer) write_claim(header.pointer->find(facts.claims.json()), line);
       break;
   }
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "base/json.hpp"
+#include "identity/claims.hpp"
 
 namespace sallyport::authenticate {
 class CertificateAuthenticator;
@@ -34,7 +34,7 @@ struct IdentityFacts {
   std::vector<std::string> scopes;
   bool roles_unreadable = false;       // the claim is there and is neither a string nor an array of strings: roles is empty, and a
   bool scopes_unreadable = false;      // requirement on them can be judged neither way
-  Json claims;                         // an object: every claim of the token, or of the session
+  Claims claims;                       // every claim of the token, or of the session
   WallTime expires_at;                 // never used at or after this (tolerance is already in it)
   std::optional<WallTime> idle_expires_at;   // of a session of ours: its idle end when the store was asked, which a use moves
   std::optional<WallTime> issued_at;
@@ -46,7 +46,7 @@ struct IdentityFacts {
   std::string certificate;             // of a token that counts only with one client certificate: its thumbprint (RFC 8705 §3.1)
 };
 
-// Immutable and shared: a warm request takes a reference, never a copy.
+// Immutable, and shared on one thread: a warm request takes a reference, never a copy.
 class VerifiedIdentity {
  public:
   [[nodiscard]] const IdentityFacts& facts() const noexcept { return facts_; }

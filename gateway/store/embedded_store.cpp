@@ -129,7 +129,7 @@ class EmbeddedStore final : public Store {
   }
 
   // Changes are made in this process and told with their acknowledgement: there is no channel that could be cut. A successor's are not.
-  bool hears_changes() const noexcept override { return !engine_.has_let_go(); }
+  bool hears_changes(MonotonicTime /*now*/) const noexcept override { return !engine_.has_let_go(); }
 
  private:
   template <class T, class Work>

@@ -59,7 +59,8 @@ std::optional<Json> claims_of(const std::optional<std::string>& text) {
 Result<Session> session_of(const SqliteStatement& row, WallTime now) {
   const auto key = row.digest(0);
   auto subject = row.bytes(1);
-  auto claims = claims_of(row.bytes(2));
+  auto text = row.bytes(2);
+  Result<SessionClaims> claims = SessionClaims::parse(text ? std::move(*text) : std::string(), kClaimsLimits);
   const auto created_at = row.integer(3);
   const auto last_seen_at = row.integer(4);
   const auto ends_at = row.integer(5);

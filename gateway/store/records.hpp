@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
@@ -50,10 +51,35 @@ struct NewSession {
   std::chrono::milliseconds absolute_timeout{};
 };
 
+// The claims of a session: a JSON object that was checked whole and stays text. What every request asks for was read.
+class SessionClaims {
+ public:
+  enum Member : std::uint8_t { roles, scope, auth_time };
+
+  // As Json::parse(); Fault::malformed also when it is no object.
+  [[nodiscard]] static Result<SessionClaims> parse(std::string text, const JsonLimits& limits);
+
+  // Null, too, where there is none of that name.
+  [[nodiscard]] const Json& operator[](Member member) const noexcept { return read_[member]; }
+  // It says `sub` or `iss`, which are not for it to say.
+  [[nodiscard]] bool names_owner() const noexcept { return names_owner_; }
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+  // As JsonLimits counts them.
+  [[nodiscard]] std::size_t values() const noexcept { return values_; }
+  // All of it, read anew with each call.
+  [[nodiscard]] Json json() const { return Json::parse_again(text_); }
+
+ private:
+  std::string text_;
+  std::array<Json, 3> read_;  // by Member
+  std::size_t values_ = 0;
+  bool names_owner_ = false;
+};
+
 struct Session {
   Digest key{};
   std::string subject;  // never empty
-  Json claims;          // an object
+  SessionClaims claims;
   WallTime created_at{};
   WallTime last_seen_at{};
   std::chrono::milliseconds idle_left{};      // until the idle timeout, never beyond the absolute one; > 0

@@ -248,10 +248,9 @@ void RedisClient::watch_foreign(std::string_view prefix) {
   if (std::ranges::find(foreign_prefixes_, prefix) == foreign_prefixes_.end()) foreign_prefixes_.emplace_back(prefix);
 }
 
-bool RedisClient::hears_changes() const noexcept {
+bool RedisClient::hears_changes(MonotonicTime now) const noexcept {
   if (tracked_epoch_ == 0 || !connection_) return false;
-  const MonotonicTime at = std::chrono::steady_clock::now();
-  return audience_->hears(tracked_epoch_, at) && at - connection_->heard_at() <= kFreshness;
+  return audience_->hears(tracked_epoch_, now) && now - connection_->heard_at() <= kFreshness;
 }
 
 std::shared_ptr<PendingReply> RedisClient::send(RedisConnection& connection, const Question& question, bool with_body) const {
@@ -319,10 +318,12 @@ Task<Result<RedisClient::Answer>> RedisClient::finish(std::shared_ptr<RedisClien
   co_return answer;
 }
 
-std::shared_ptr<RedisConnection> RedisClient::glance_at(std::string_view key, const std::shared_ptr<ReplyHearer>& hearer) {
-  const std::array<std::string_view, 2> end{"PTTL", key};
-  const std::array<std::string_view, 2> record{"GET", key};
-  return connection_ && connection_->send({end, record}, hearer) ? connection_ : nullptr;
+std::shared_ptr<RedisConnection> RedisClient::glance_at(std::string_view kind, std::string_view name,
+                                                        const std::shared_ptr<ReplyHearer>& hearer, MonotonicTime now) {
+  setup_->write_key(key_, kind, name);
+  const std::array<std::string_view, 2> end{"PTTL", key_};
+  const std::array<std::string_view, 2> record{"GET", key_};
+  return connection_ && connection_->send({end, record}, hearer, now) ? connection_ : nullptr;
 }
 
 std::optional<Error> RedisClient::refusal_in(const Result<RedisReply>& reply, std::string_view name,
@@ -341,9 +342,9 @@ void RedisClient::count_answer(std::string_view name, const std::shared_ptr<Redi
   if (connection_ == from) has_served_ = true;
 }
 
-std::optional<std::int64_t> RedisClient::clock_now() const noexcept {
+std::optional<std::int64_t> RedisClient::clock_at(MonotonicTime now) const noexcept {
   if (!clock_) return std::nullopt;
-  const auto since = std::chrono::steady_clock::now() - clock_->asked_at;
+  const auto since = now - clock_->asked_at;
   if (since > kFreshness) return std::nullopt;
   return clock_->now + std::chrono::ceil<std::chrono::milliseconds>(since).count();
 }

@@ -33,8 +33,14 @@ struct RedisSetup {
   const Clock& clock;
   [[nodiscard]] std::string key(std::string_view kind, std::string_view name) const {
     std::string key;
+    write_key(key, kind, name);
+    return key;
+  }
+  // The same in place of what is in `key`.
+  void write_key(std::string& key, std::string_view kind, std::string_view name) const {
+    key.clear();
     key.reserve(settings.prefix.size() + kind.size() + name.size() + 3);
-    return std::move(key.append(settings.prefix).append(kind).append(":{").append(name).append("}"));
+    key.append(settings.prefix).append(kind).append(":{").append(name).append("}");
   }
   [[nodiscard]] std::string revocations_stream() const { return settings.prefix + "revocations"; }
   // Channels know no databases: those of databases other than the first carry their number.
@@ -144,9 +150,10 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   [[nodiscard]] Asked begin(Question question);
   // Fault::unavailable: it was not executed, or nothing is known; timed_out and broken: it may have been.
   [[nodiscard]] static Task<Result<Answer>> finish(std::shared_ptr<RedisClient> self, Asked asked);
-  // Sends `PTTL key` and `GET key`; whoever is told, of both in this order, asks refusal_in() about the replies. nullptr: they cannot
-  // be sent now. The connection that they go through.
-  [[nodiscard]] std::shared_ptr<RedisConnection> glance_at(std::string_view key, const std::shared_ptr<ReplyHearer>& hearer);
+  // Sends PTTL and GET for the key of that kind and name; whoever is told, of both in this order, asks refusal_in() about the replies.
+  // nullptr: they cannot be sent now. The connection that they go through.
+  [[nodiscard]] std::shared_ptr<RedisConnection> glance_at(std::string_view kind, std::string_view name,
+                                                           const std::shared_ptr<ReplyHearer>& hearer, MonotonicTime now);
   // Why the reply to the command `name` is none; counts it then. nullopt: it is one, and whether it is an answer is for the caller to say.
   [[nodiscard]] std::optional<Error> refusal_in(const Result<RedisReply>& reply, std::string_view name,
                                                 const std::shared_ptr<RedisConnection>& from);
@@ -156,9 +163,9 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
 
   // A script that was sent at `asked_at` read Redis' clock.
   void note_clock(std::int64_t now, MonotonicTime asked_at) noexcept { clock_ = {now, asked_at}; }
-  // Redis' clock in Unix milliseconds, from what a script read within kFreshness: never behind it, ahead by at most that script's way
-  // there. nullopt: none did.
-  [[nodiscard]] std::optional<std::int64_t> clock_now() const noexcept;
+  // Redis' clock in Unix milliseconds at `now`, from what a script read within kFreshness: never behind it, ahead by at most that script's
+  // way there. nullopt: none did.
+  [[nodiscard]] std::optional<std::int64_t> clock_at(MonotonicTime now) const noexcept;
 
   // The answer was not what was asked for: nothing that comes through that connection can be believed. The error to return.
   [[nodiscard]] Error distrust(const Answer& answer, std::string_view why);
@@ -166,7 +173,7 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
   // Keys that begin so are told as foreign sessions when they change. Remembered for good; few.
   void watch_foreign(std::string_view prefix);
 
-  [[nodiscard]] bool hears_changes() const noexcept;
+  [[nodiscard]] bool hears_changes(MonotonicTime now) const noexcept;
   [[nodiscard]] const RedisSetup& setup() const noexcept { return *setup_; }
 
   void channel_is_up(std::uint64_t epoch, std::int64_t client_id) override;
@@ -209,6 +216,7 @@ class RedisClient final : public ChannelHearer, public std::enable_shared_from_t
     MonotonicTime asked_at{};
   };
   std::optional<ClockReading> clock_;  // of connection_'s server
+  std::string key_;                    // room for glance_at()
   bool has_served_ = false;            // connection_ has answered a question
   bool stopped_ = false;
 };

@@ -44,8 +44,7 @@ bool RedisConnection::is_overdue(MonotonicTime now) const noexcept {
   return !places_.empty() && now - places_.front().queued_at > command_timeout_;
 }
 
-bool RedisConnection::send(std::initializer_list<Command> commands, const std::shared_ptr<ReplyHearer>& hearer) {
-  const MonotonicTime now = std::chrono::steady_clock::now();
+bool RedisConnection::send(std::initializer_list<Command> commands, const std::shared_ptr<ReplyHearer>& hearer, MonotonicTime now) {
   const bool has_room = places_.size() + commands.size() <= kInFlightMax && unsent_.size() < kUnsentBytesMax;
   if (!is_open() || !has_room || is_overdue(now)) return false;
   if (unsent_.empty()) work_.wake();
@@ -58,7 +57,7 @@ bool RedisConnection::send(std::initializer_list<Command> commands, const std::s
 
 std::shared_ptr<PendingReply> RedisConnection::send(std::span<const std::string_view> words) {
   auto pending = std::make_shared<PendingReply>(stream_->executor());
-  return send({words}, pending) ? pending : nullptr;
+  return send({words}, pending, std::chrono::steady_clock::now()) ? pending : nullptr;
 }
 
 void RedisConnection::send_unanswered(std::initializer_list<std::string_view> words) {

@@ -81,7 +81,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   // The same for who waits in no coroutine, with several commands: he is told of each reply. False: they cannot all be taken, none is, and
   // nobody is told.
   using Command = std::span<const std::string_view>;
-  [[nodiscard]] bool send(std::initializer_list<Command> commands, const std::shared_ptr<ReplyHearer>& hearer);
+  [[nodiscard]] bool send(std::initializer_list<Command> commands, const std::shared_ptr<ReplyHearer>& hearer, MonotonicTime now);
   // Waits for its reply, for at most the command timeout since it was queued. Error replies of Redis are replies. `pending` may be nullptr.
   // Fault::unavailable: it was not sent. timed_out, broken (the connection was lost): it may have been executed.
   [[nodiscard]] static Task<Result<RedisReply>> reply_to(std::shared_ptr<RedisConnection> connection,

@@ -20,7 +20,10 @@ RedisClient::Question question_about(const RedisScript& script, std::string key,
   return question;
 }
 
-inline std::string redis_session_key(const RedisClient& client, std::string_view handle) { return client.setup().key("session", handle); }
+inline constexpr std::string_view kSessionKeys = "session";
+inline std::string redis_session_key(const RedisClient& client, std::string_view handle) {
+  return client.setup().key(kSessionKeys, handle);
+}
 
 // A change whose answer was lost may have been made: that is what timed_out says.
 inline Error error_of_change(Error error) {

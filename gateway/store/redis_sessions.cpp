@@ -15,7 +15,7 @@ constexpr std::int64_t kNoKey = -2;
 // The session in a record whose key lives for `left` more. nullopt: it is over.
 Result<std::optional<Session>> session_of(RedisReply&& record, std::int64_t left, const Digest& key, std::int64_t now) {
   Result<std::optional<Session>> session = parse_session_record(std::move(record.text), key, now);
-  if (session && left == kNoEnd) return make_error(Fault::malformed, "a session record without an end");
+  if (session && left == kNoEnd) session = make_error(Fault::malformed, "a session record without an end");
   return session;
 }
 
@@ -29,13 +29,16 @@ class Glance final : public ReplyHearer {
       : client_(std::move(client)), key_(key), now_(now), seeker_(std::move(seeker)) {}
 
   // False: not now.
-  static bool begin(const std::shared_ptr<RedisClient>& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
-    const std::optional<std::int64_t> now = client->clock_now();
-    if (!now) return false;
-    const auto glance = std::make_shared<Glance>(client, key, *now, std::move(seeker));
+  static bool begin(const std::shared_ptr<RedisClient>& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker,
+                    MonotonicTime now) {
+    const std::optional<std::int64_t> clock = client->clock_at(now);
+    if (!clock) return false;
+    auto made = std::make_shared<Glance>(client, key, *clock, std::move(seeker));
+    Glance& glance = *made;
+    const std::shared_ptr<ReplyHearer> hearer = std::move(made);
     const auto handle = handle_digits(key);
-    glance->from_ = client->glance_at(redis_session_key(*client, {handle.data(), handle.size()}), glance);
-    return glance->from_ != nullptr;
+    glance.from_ = client->glance_at(kSessionKeys, {handle.data(), handle.size()}, hearer, now);
+    return glance.from_ != nullptr;
   }
 
   void replied(Result<RedisReply> reply) override {
@@ -46,18 +49,20 @@ class Glance final : public ReplyHearer {
     if (refused) return seeker->told(error_of_reading(std::move(*refused)));
     if (left_) return hear_record(std::move(*reply), std::move(seeker));
     left_ = reply->number();
-    if (!left_) return seeker->told(client_->distrust({{}, from_}, "an unexpected answer"));
+    if (!left_) return seeker->told(client_->distrust(answer(), "an unexpected answer"));
     seeker_ = std::move(seeker);
   }
 
  private:
+  // For who says that it is none.
+  [[nodiscard]] RedisClient::Answer answer() const { return {{}, from_}; }
+
   void hear_record(RedisReply&& record, std::shared_ptr<SessionSeeker> seeker) {
-    const RedisClient::Answer answer{{}, from_};
-    if (record.string() == nullptr && !record.is_nil()) return seeker->told(client_->distrust(answer, "an unexpected answer"));
+    if (record.string() == nullptr && !record.is_nil()) return seeker->told(client_->distrust(answer(), "an unexpected answer"));
     client_->count_answer(redis_scripts::kFindSession.name, from_);
     if (record.string() != nullptr && *left_ != kNoKey) {
       Result<std::optional<Session>> session = session_of(std::move(record), *left_, key_, now_);
-      if (!session) return seeker->told(error_of_record(client_, answer, session.error()));
+      if (!session) return seeker->told(error_of_record(client_, answer(), session.error()));
       if (session->has_value()) return seeker->told(std::move(session));
     }
     client_->spawn(find_and_tell(client_, key_, std::move(seeker)));
@@ -98,8 +103,9 @@ Task<Result<std::optional<Session>>> find_redis_session(std::shared_ptr<RedisCli
   co_return session_in(client, *answer, key);
 }
 
-bool seek_redis_session(const std::shared_ptr<RedisClient>& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
-  return Glance::begin(client, key, std::move(seeker));
+bool seek_redis_session(const std::shared_ptr<RedisClient>& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker,
+                        MonotonicTime now) {
+  return Glance::begin(client, key, std::move(seeker), now);
 }
 
 }  // namespace sallyport::store

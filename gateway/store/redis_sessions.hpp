@@ -16,6 +16,7 @@ namespace sallyport::store {
                                                         const Digest& key);
 
 // The same by bare commands, as Store::seek_session(). False: Redis' clock was not read lately, or nothing can be sent now.
-[[nodiscard]] bool seek_redis_session(const std::shared_ptr<RedisClient>& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker);
+[[nodiscard]] bool seek_redis_session(const std::shared_ptr<RedisClient>& client, const Digest& key, std::shared_ptr<SessionSeeker> seeker,
+                                      MonotonicTime now);
 
 }  // namespace sallyport::store

@@ -360,8 +360,8 @@ bool is_loopback(const std::string& host) {
 // Each call is a coroutine that owns its arguments and the client, and does not know *this.
 Task<Result<void>> RedisStore::create_session(NewSession session) { return create_session_in(client_, std::move(session)); }
 Task<Result<std::optional<Session>>> RedisStore::find_session(Digest key) { return find_redis_session(client_, key); }
-bool RedisStore::seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker) {
-  return seek_redis_session(client_, key, std::move(seeker));
+bool RedisStore::seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker, MonotonicTime now) {
+  return seek_redis_session(client_, key, std::move(seeker), now);
 }
 Task<Result<bool>> RedisStore::touch_session(Digest key, milliseconds idle_timeout) { return touch_session_in(client_, key, idle_timeout); }
 Task<Result<bool>> RedisStore::end_session(Digest key) { return end_session_in(client_, key); }

@@ -26,7 +26,7 @@ class RedisStore final : public Store {
 
   [[nodiscard]] Task<Result<void>> create_session(NewSession session) override;
   [[nodiscard]] Task<Result<std::optional<Session>>> find_session(Digest key) override;
-  [[nodiscard]] bool seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker) override;
+  [[nodiscard]] bool seek_session(const Digest& key, std::shared_ptr<SessionSeeker> seeker, MonotonicTime now) override;
   [[nodiscard]] Task<Result<bool>> touch_session(Digest key, std::chrono::milliseconds idle_timeout) override;
   [[nodiscard]] Task<Result<bool>> end_session(Digest key) override;
   [[nodiscard]] Task<Result<std::vector<Session>>> sessions_of(std::string subject) override;
@@ -38,7 +38,7 @@ class RedisStore final : public Store {
   [[nodiscard]] Task<Result<void>> revoke(Revocation revocation) override;
   [[nodiscard]] Task<Result<RateAnswer>> limit_rate(RateQuestion question) override;
   [[nodiscard]] Task<Result<Secret>> agree_on_secret(std::string name, Secret proposal) override;
-  [[nodiscard]] bool hears_changes() const noexcept override { return client_->hears_changes(); }
+  [[nodiscard]] bool hears_changes(MonotonicTime now) const noexcept override { return client_->hears_changes(now); }
 
  private:
   std::shared_ptr<RedisClient> client_;  // calls under way keep it

@@ -40,8 +40,8 @@ class ChangeListener {
 class SessionSeeker {
  public:
   virtual ~SessionSeeker() = default;
-  // Once, on the worker's thread: what find_session() would have said.
-  virtual void told(Result<std::optional<Session>> found) = 0;
+  // Once, on the worker's thread: what find_session() would have said. May use it up.
+  virtual void told(Result<std::optional<Session>>&& found) = 0;
 };
 
 // The store as one worker uses it; belongs to the worker's thread. Every change is atomic, and acknowledged only when it is kept: a
@@ -54,9 +54,11 @@ class Store {
   [[nodiscard]] virtual Task<Result<void>> create_session(NewSession session) = 0;
   // nullopt: there is none, or it is over.
   [[nodiscard]] virtual Task<Result<std::optional<Session>>> find_session(Digest key) = 0;
-  // find_session() for the road of a request: without a coroutine, where the store has such a way now. False: nothing is asked, nobody
-  // told.
-  [[nodiscard]] virtual bool seek_session(const Digest& /*key*/, std::shared_ptr<SessionSeeker> /*seeker*/) { return false; }
+  // find_session() for the road of a request: without a coroutine, where the store has such a way at `now`. False: nothing is asked,
+  // nobody told.
+  [[nodiscard]] virtual bool seek_session(const Digest& /*key*/, std::shared_ptr<SessionSeeker> /*seeker*/, MonotonicTime /*now*/) {
+    return false;
+  }
   // Moves the idle end to now + idle_timeout, never beyond the absolute end. False: it is gone.
   [[nodiscard]] virtual Task<Result<bool>> touch_session(Digest key, std::chrono::milliseconds idle_timeout) = 0;
   // False: there was none.
@@ -87,8 +89,9 @@ class Store {
   [[nodiscard]] virtual Task<Result<Secret>> agree_on_secret(std::string name, Secret proposal) = 0;
 
   // Whether changes made by anybody reach the listener now, so that what is remembered is true: false when the channel has been silent for
-  // more than a second, and from then on until everything_changed() or everything_ended() was called. Costs nothing; ask at each use.
-  [[nodiscard]] virtual bool hears_changes() const noexcept = 0;
+  // more than a second, and from then on until everything_changed() or everything_ended() was called. Costs nothing; ask at each use, with
+  // the time by the steady clock.
+  [[nodiscard]] virtual bool hears_changes(MonotonicTime now) const noexcept = 0;
 };
 
 struct RedisSettings {

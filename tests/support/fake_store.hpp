@@ -72,6 +72,10 @@ class FakeStore final : public store::Store {
     sessions_.at(key).claims = std::move(claims);
     tell_session(key);
   }
+  void set_subject(const store::Digest& key, std::string subject) {
+    sessions_.at(key).subject = std::move(subject);
+    tell_session(key);
+  }
   // Nothing is left, as after FLUSHALL; whoever listens is told.
   void flush() {
     sessions_.clear();
@@ -106,7 +110,7 @@ class FakeStore final : public store::Store {
   }
   // Without it whoever seeks has to find.
   void take_seekers(bool takes) { takes_seekers_ = takes; }
-  bool seek_session(const store::Digest& key, std::shared_ptr<store::SessionSeeker> seeker) override {
+  bool seek_session(const store::Digest& key, std::shared_ptr<store::SessionSeeker> seeker, MonotonicTime /*now*/) override {
     if (!takes_seekers_) return false;
     boost::asio::co_spawn(released_.get_executor(), tell(find_session(key), std::move(seeker)), [](const std::exception_ptr&) {});
     return true;
@@ -188,7 +192,7 @@ class FakeStore final : public store::Store {
     const std::string& kept = secrets_.try_emplace(std::move(name), bytes.begin(), bytes.end()).first->second;
     return answer_with<Secret>("agree_on_secret", Secret(std::string(kept)));
   }
-  bool hears_changes() const noexcept override { return hears_; }
+  bool hears_changes(MonotonicTime /*now*/) const noexcept override { return hears_; }
 
   [[nodiscard]] std::chrono::milliseconds last_touch() const { return last_touch_; }  // its idle_timeout
 
@@ -236,7 +240,12 @@ class FakeStore final : public store::Store {
     return at == sessions_.end() || at->second.idle_end <= now() ? sessions_.end() : at;
   }
   [[nodiscard]] store::Session as_answer(const store::Digest& key, const KeptSession& kept) const {
-    return {answered_key_.value_or(key),  kept.subject, kept.claims, kept.created_at, kept.last_seen_at, left_until(kept.idle_end),
+    return {answered_key_.value_or(key),
+            kept.subject,
+            *store::SessionClaims::parse(kept.claims.dump(), {}),
+            kept.created_at,
+            kept.last_seen_at,
+            left_until(kept.idle_end),
             left_until(kept.absolute_end)};
   }
   [[nodiscard]] store::Family as_answer(const store::Digest& key, const KeptFamily& kept) const {

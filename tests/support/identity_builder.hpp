@@ -42,7 +42,7 @@ class IdentityBuilder {
   IdentityBuilder& claims(std::string_view json) {
     auto parsed = Json::parse(json);
     if (!parsed) throw std::invalid_argument("IdentityBuilder: claims are no JSON");
-    return set(facts_.claims, std::move(*parsed));
+    return set(facts_.claims, identity::Claims(std::move(*parsed)));
   }
 
   [[nodiscard]] identity::IdentityFacts facts() const { return facts_; }

@@ -111,7 +111,7 @@ TEST_F(ClientCertificates, IsACredentialWhereTheRouteNamesIt) {
   EXPECT_EQ(facts.issuer, "client-certificate");
   EXPECT_EQ(facts.method, identity::AuthMethod::client_certificate);
   EXPECT_EQ(facts.expires_at, orders_.not_after);
-  EXPECT_EQ(facts.claims.dump(), R"({"sub":"CN=orders,O=Example","dns_names":["orders.example"],"uris":[],"emails":[],"thumbprint":")" +
+  EXPECT_EQ(facts.claims.json().dump(), R"({"sub":"CN=orders,O=Example","dns_names":["orders.example"],"uris":[],"emails":[],"thumbprint":")" +
                                      kThumbprint + R"(","listener":"internal"})");
   EXPECT_TRUE(facts.roles.empty());
   EXPECT_EQ(std::get<IdentityPtr>(outcome(RequestBuilder(), certificates_plan_, &orders_)), std::get<IdentityPtr>(made))
@@ -121,7 +121,7 @@ TEST_F(ClientCertificates, IsACredentialWhereTheRouteNamesIt) {
 TEST_F(ClientCertificates, L08_SaysToWhichListenerItWasShown) {
   const auto listener_of = [&](const transport::PeerCertificate& certificate) {
     const auto made = outcome(RequestBuilder(), certificates_plan_, &certificate);
-    return std::get<IdentityPtr>(made)->facts().claims.find("listener")->dump();
+    return std::get<IdentityPtr>(made)->facts().claims.json().find("listener")->dump();
   };
   EXPECT_EQ(listener_of(orders_), R"("internal")");
   auto elsewhere = orders_;

@@ -27,7 +27,7 @@ class ForeignSessionsTest : public SessionBench {
  protected:
   IdentityPtr foreign_identity() {
     auto outcome = sessions_.try_foreign(cookie_, *settings_);
-    if (!outcome) outcome = run(sessions_.ask_foreign(cookie_, settings_));
+    if (!outcome) outcome = run(sessions_.ask_foreign(cookie_, settings_)).outcome;
     return std::get<IdentityPtr>(*outcome);
   }
 

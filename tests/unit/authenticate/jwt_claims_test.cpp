@@ -56,7 +56,7 @@ TEST(JwtClaims, AreAcceptedWhenAllIsGood) {
   EXPECT_EQ(good.expires_at, kNow + 605s);
   EXPECT_EQ(good.issued_at, kNow);
   EXPECT_EQ(good.authenticated_at, kNow - 60s);
-  EXPECT_EQ(*good.claims.find("sub")->string(), "alice");
+  EXPECT_EQ(*good.claims.json().find("sub")->string(), "alice");
 }
 
 TEST(JwtClaims, C01_RequireExp) {

@@ -247,7 +247,7 @@ TEST_F(SessionAuthenticatorTest, N09_OneThatGoesAwayDoesNotCancelWhatIsFoundForT
 TEST_F(SessionAuthenticatorTest, AsksOnceForManyRequestsWithOneColdSession) {
   const std::string cookie = create();
   store_.hang();
-  std::vector<std::unique_ptr<Pending<identity::AuthOutcome>>> asked;
+  std::vector<std::unique_ptr<Pending<Authentication>>> asked;
   for (int i = 0; i < 20; ++i) asked.push_back(begin(sessions_.ask_own(cookie, settings_)));
   EXPECT_EQ(fetches(), 1U);
   store_.release();
@@ -418,8 +418,8 @@ TEST_F(SessionAuthenticatorTest, N08_DoesNotBelieveAnAnswerAboutAnotherSession) 
 
 TEST_F(SessionAuthenticatorTest, G05_RefusesASessionOfNobody) {
   const std::string cookie = create();
-  store_.set_claims(key_, *Json::parse("[]"));
-  EXPECT_EQ(judge(cookie), "claim_invalid");
+  store_.set_subject(key_, "");
+  EXPECT_EQ(judge(cookie), "claim_missing");
   EXPECT_EQ(sessions_.remembered(), 0U);
 }
 
@@ -498,8 +498,8 @@ TEST_F(SessionAuthenticatorTest, SharesNoQuestionBetweenTwoSettings) {
   auto after = begin(sessions_.ask_own(cookie, settings_));
   store_.release();
   settle();
-  EXPECT_EQ(std::get<IdentityPtr>(*before->result)->facts().issuer, "https://gateway.example");
-  EXPECT_EQ(std::get<IdentityPtr>(*after->result)->facts().issuer, "https://other.example");
+  EXPECT_EQ(std::get<IdentityPtr>(before->result->outcome)->facts().issuer, "https://gateway.example");
+  EXPECT_EQ(std::get<IdentityPtr>(after->result->outcome)->facts().issuer, "https://other.example");
 }
 
 // Bounds.

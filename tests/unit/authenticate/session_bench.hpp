@@ -41,6 +41,7 @@ struct Pending {
   std::optional<T> result;
   boost::asio::cancellation_signal give_up;
 };
+inline std::string word_of(const Authentication& authentication) { return word_of(authentication.outcome); }
 
 class SessionBench : public ::testing::Test {
  protected:
@@ -112,7 +113,7 @@ class SessionBench : public ::testing::Test {
 
   identity::AuthOutcome outcome_of(const std::string& cookie) {
     if (auto known = sessions_.try_own(cookie, *settings_)) return std::move(*known);
-    return run(sessions_.ask_own(cookie, settings_));
+    return run(sessions_.ask_own(cookie, settings_)).outcome;
   }
   std::string judge(const std::string& cookie) { return word_of(outcome_of(cookie)); }
   identity::IdentityPtr identity_of(const std::string& cookie) {

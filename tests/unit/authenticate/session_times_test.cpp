@@ -122,7 +122,7 @@ TEST_F(SessionTimes, CountsFromTheMomentOfTheQuestion) {
   store_.release();
   settle();
   ASSERT_EQ(word_of(*asked->result), "alice");
-  EXPECT_EQ(std::get<IdentityPtr>(*asked->result)->facts().expires_at, clock_.wall_now() + 24h - 10min);
+  EXPECT_EQ(std::get<IdentityPtr>(asked->result->outcome)->facts().expires_at, clock_.wall_now() + 24h - 10min);
   store_.fail_with(Fault::unavailable);
   clock_.advance(20min - 1ms);
   EXPECT_EQ(recall(cookie), "alice");

@@ -1,5 +1,6 @@
 #include "base/json.hpp"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <thread>
@@ -30,6 +31,55 @@ struct Document {
 };
 void PrintTo(const Document& document, std::ostream* out) { *out << document.name; }
 std::string name_of(const testing::TestParamInfo<Document>& info) { return info.param.name; }
+
+// Few members of an object that is checked whole.
+struct FewMembers {
+  std::array<Json, 3> values;  // a, b, c
+  Json::Members read;
+};
+Result<FewMembers> members_of(std::string_view text, const JsonLimits& limits = {}) {
+  constexpr std::array<std::string_view, 3> kNames{"a", "b", "c"};
+  FewMembers members;
+  const Result<Json::Members> read = Json::parse_members(text, kNames, members.values, limits);
+  if (!read) return read.error();
+  members.read = *read;
+  return members;
+}
+
+TEST(JsonMembers, AreThoseOfThatNameAtTheTop) {
+  const auto members = members_of(R"({"x":{"a":1},"\u0062":[{"b":2}],"a":null})");
+  ASSERT_TRUE(members) << members.error().detail;
+  EXPECT_TRUE(members->values[0].is_null());
+  EXPECT_EQ(members->values[1], parsed(R"([{"b":2}])"));
+  EXPECT_TRUE(members->values[2].is_null());
+  EXPECT_EQ(members->read.present, 0b011U);
+  EXPECT_EQ(members->read.values, 12U) << "the object, three names with their values, and five within those";
+}
+
+// Whatever is not asked for is no less strictly read.
+TEST(JsonMembers, AreNoneOfADocumentThatParseRefuses) {
+  for (const std::string& inner : {R"({"a":1,"a":2})"s, R"([{"y":1,"y":1}])"s, "[1,]"s, "tru"s, R"("\ud800")"s, "\"\xFF\""s, "1}{"s}) {
+    for (const char* name : {"a", "x"}) {
+      const std::string text = R"({")" + std::string(name) + R"(":)" + inner + "}";
+      EXPECT_FALSE(Json::parse(text)) << text;
+      const auto members = members_of(text);
+      ASSERT_FALSE(members) << text;
+      EXPECT_EQ(members.error().fault, Fault::malformed) << text;
+    }
+  }
+  for (const char* text : {"", "[]", "null", "7", R"("a")", R"({"x":1,"x":2})", R"({"a":1,"a":2})"}) EXPECT_FALSE(members_of(text)) << text;
+}
+
+TEST(JsonMembers, CountWithTheLimits) {
+  const std::string text = R"({"x":[[1]],"a":2})";
+  EXPECT_TRUE(members_of(text, {.depth_max = 3, .values_max = 7}));
+  for (const JsonLimits& limits : {JsonLimits{.bytes_max = text.size() - 1}, JsonLimits{.depth_max = 2}, JsonLimits{.values_max = 6}}) {
+    const auto members = members_of(text, limits);
+    ASSERT_FALSE(members);
+    EXPECT_EQ(members.error().fault, Fault::too_large);
+    EXPECT_EQ(fault_of(text, limits), Fault::too_large) << "as parse() says";
+  }
+}
 
 class AcceptedJson : public testing::TestWithParam<Document> {};
 TEST_P(AcceptedJson, IsRead) {

@@ -35,7 +35,7 @@ TEST_P(TokenPairsOf, VerifyAsAnyIssuersDo) {
   EXPECT_EQ(facts.expires_at, testing::kNow + std::chrono::minutes(15) + seconds(5));
   EXPECT_EQ(facts.authenticated_at, testing::kNow);
   EXPECT_FALSE(facts.token_id.empty());
-  EXPECT_EQ(*facts.claims.find("tenant")->string(), "acme");
+  EXPECT_EQ(*facts.claims.json().find("tenant")->string(), "acme");
 }
 
 TEST_P(TokenPairsOf, RefuseEveryFlippedCharacterOfTheirSignature) {

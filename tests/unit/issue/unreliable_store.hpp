@@ -90,7 +90,9 @@ class UnreliableStore final : public store::Store {
     {
       const std::lock_guard lock(state_->mutex);
       if (const auto at = state_->sessions.find(key); at != state_->sessions.end()) {
-        found = store::Session{key, at->second.subject, at->second.claims, {}, {}, at->second.idle_timeout, at->second.absolute_timeout};
+        const store::NewSession& kept = at->second;
+        found = store::Session{
+            key, kept.subject, *store::SessionClaims::parse(kept.claims.dump(), {}), {}, {}, kept.idle_timeout, kept.absolute_timeout};
       }
     }
     const Result<void> end = ending("find_session");
@@ -170,7 +172,7 @@ class UnreliableStore final : public store::Store {
   }
 
   Task<Result<Secret>> agree_on_secret(std::string, Secret) override { co_return unused(); }
-  bool hears_changes() const noexcept override { return true; }
+  bool hears_changes(MonotonicTime /*now*/) const noexcept override { return true; }
 
  private:
   using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>, Executor>;

@@ -50,8 +50,7 @@ class LiveExchangesTest : public ::testing::Test {
   }
   identity::IdentityPtr session_identity(const std::string& cookie) {
     auto settings = std::make_shared<const authenticate::SessionSettings>();
-    const identity::AuthOutcome outcome = worker_.run(worker_.sessions.ask_own(cookie, settings));
-    return std::get<identity::IdentityPtr>(outcome);
+    return std::get<identity::IdentityPtr>(worker_.run(worker_.sessions.ask_own(cookie, settings)).outcome);
   }
 
   identity::IdentityPtr token_identity(const issue::EdgeKeysPtr& edge, const issue::TokenPair& pair) {
@@ -213,7 +212,7 @@ TEST_F(LiveExchangesTest, ASessionThatBecomesSomebodyElsesEndsForTheFormerOnly) 
   while (signature.ends_with('=')) signature.pop_back();
   const auto arrive = [&](std::string_view record) {
     worker_.store.put_foreign("sess:", "id-1", record);
-    return std::get<identity::IdentityPtr>(worker_.run(worker_.sessions.ask_foreign("s:id-1." + signature, settings)));
+    return std::get<identity::IdentityPtr>(worker_.run(worker_.sessions.ask_foreign("s:id-1." + signature, settings)).outcome);
   };
   const Long alice(worker_, arrive(R"({"cookie":{"expires":null,"originalMaxAge":null},"user":{"id":"alice"}})"));
   const Long bob(worker_, arrive(R"({"cookie":{"expires":null,"originalMaxAge":null},"user":{"id":"bob"}})"));

@@ -86,7 +86,7 @@ TEST_F(EmbeddedTablesTest, TakeClaimsUpToTheirLimit) {
   ASSERT_TRUE(tables_.create_session(big, kNow));
   const auto found = tables_.find_session(digest_of("big"), kNow);
   ASSERT_TRUE(found && found->has_value());
-  EXPECT_EQ((*found)->claims, big.claims);
+  EXPECT_EQ((*found)->claims.json(), big.claims);
   auto bigger = session("bigger");
   bigger.claims = *Json::parse(R"({"a":")" + filler + "x\"}", {1'000'000, 10, 10});
   const auto refused = tables_.create_session(bigger, kNow);

@@ -281,13 +281,13 @@ TEST_F(RedisConnectionTest, N04_OfSeveralCommandsAllAreTakenOrNone) {
   const std::array<std::string_view, 2> one{"ECHO", "one"};
   const std::array<std::string_view, 2> two{"ECHO", "two"};
   const auto both = std::make_shared<Counter>();
-  EXPECT_TRUE(connection_->send({one, two}, both));
+  EXPECT_TRUE(connection_->send({one, two}, both, std::chrono::steady_clock::now()));
   while (connection_->in_flight() < RedisConnection::kInFlightMax - 1) ASSERT_NE(connection_->send({"ECHO", "filler"}), nullptr);
   const auto refused = std::make_shared<Counter>();
-  EXPECT_FALSE(connection_->send({one, two}, refused));
+  EXPECT_FALSE(connection_->send({one, two}, refused, std::chrono::steady_clock::now()));
   EXPECT_EQ(connection_->in_flight(), RedisConnection::kInFlightMax - 1);
   const auto last = std::make_shared<Counter>();
-  EXPECT_TRUE(connection_->send({two}, last)) << "one still fits";
+  EXPECT_TRUE(connection_->send({two}, last, std::chrono::steady_clock::now())) << "one still fits";
   release.set_value();
   ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
   EXPECT_THAT(both->texts, ElementsAre("one", "two"));

@@ -106,10 +106,10 @@ class RedisProcess {
  private:
   struct Seeker final : SessionSeeker {
     std::promise<Result<std::optional<Session>>> answer;
-    void told(Result<std::optional<Session>> found) override { answer.set_value(std::move(found)); }
+    void told(Result<std::optional<Session>>&& found) override { answer.set_value(std::move(found)); }
   };
   static Task<Result<void>> begin_seeking(Store& store, Digest key, std::shared_ptr<SessionSeeker> seeker) {
-    if (!store.seek_session(key, std::move(seeker))) co_return make_error(Fault::unsupported, "not now");
+    if (!store.seek_session(key, std::move(seeker), std::chrono::steady_clock::now())) co_return make_error(Fault::unsupported, "not now");
     co_return Result<void>();
   }
 

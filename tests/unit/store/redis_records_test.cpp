@@ -30,7 +30,7 @@ TEST(SessionRecord, IsReadWhole) {
   ASSERT_TRUE(session->has_value());
   EXPECT_EQ((*session)->key, kKey);
   EXPECT_EQ((*session)->subject, "alice");
-  EXPECT_EQ((*session)->claims, *Json::parse(R"({"roles":["admin"]})"));
+  EXPECT_EQ((*session)->claims.json(), *Json::parse(R"({"roles":["admin"]})"));
   EXPECT_EQ((*session)->created_at, wall_time(1699999990000));
   EXPECT_EQ((*session)->last_seen_at, wall_time(1699999999000));
   EXPECT_EQ((*session)->idle_left, milliseconds(1500));
@@ -42,11 +42,12 @@ TEST(SessionRecord, IsReadAlikeHoweverItIsWritten) {
   ASSERT_TRUE(written && written->has_value());
   for (const std::string& text :
        {record(R"("v":1,)", R"("v": 1,)"), record(R"(,"seen":1699999999000)", R"( , "seen":1699999999000)"),
-        record(R"("created":1699999990000,"ends":1700000100000)", R"("ends":1700000100000,"created":1699999990000)")}) {
+        record(R"("created":1699999990000,"ends":1700000100000)", R"("ends":1700000100000,"created":1699999990000)"),
+        record("alice", R"(\u0061lice)"), record(R"("claims":{)", R"("claims": {)"), record("}}", "}\n}")}) {
     const auto session = parse_session_record(text, kKey, kNowMilliseconds);
     ASSERT_TRUE(session && session->has_value()) << text;
     EXPECT_EQ((*session)->subject, (*written)->subject);
-    EXPECT_EQ((*session)->claims, (*written)->claims);
+    EXPECT_EQ((*session)->claims.json(), (*written)->claims.json());
     EXPECT_EQ((*session)->created_at, (*written)->created_at);
     EXPECT_EQ((*session)->last_seen_at, (*written)->last_seen_at);
     EXPECT_EQ((*session)->idle_left, (*written)->idle_left);
@@ -79,9 +80,14 @@ TEST(SessionRecord, G05_NeverGivesAPartOfAnIdentity) {
       {"without a subject", record(R"("subject":"alice",)", "")},
       {"with an empty subject", record("alice", "")},
       {"with a subject that is a number", record(R"("alice")", "7")},
+      {"with a subject that is no UTF-8", record("alice", "al\xFFice")},
+      {"with a control byte in its subject", record("alice", "al\nice")},
       {"with two subjects", record(R"("subject":"alice")", R"("subject":"bob","subject":"alice")")},
       {"without claims", record(R"(,"claims":{"roles":["admin"]})", "")},
       {"with claims that are no object", record(R"({"roles":["admin"]})", R"("admin")")},
+      {"with claims that name one twice", record(R"("roles":["admin"])", R"("roles":["admin"],"roles":["user"])")},
+      {"with claims that name one twice within", record(R"(["admin"])", R"({"a":1,"a":2})")},
+      {"with claims that are no JSON", record(R"(["admin"])", R"([admin])")},
       {"with a member more", record(R"("v":1)", R"("v":1,"admin":true)")},
       {"with a member more behind its claims", record(R"("roles":["admin"]}})", R"("roles":["admin"]},"admin":true})")},
       {"with a member again behind its claims", record(R"("roles":["admin"]}})", R"("roles":["admin"]},"seen":1699999999000})")},

@@ -96,7 +96,7 @@ TEST_F(RedisStoreTest, SeekingAndFindingSayTheSame) {
   ASSERT_TRUE(sought->has_value());
   EXPECT_EQ((*sought)->key, (*found)->key);
   EXPECT_EQ((*sought)->subject, (*found)->subject);
-  EXPECT_EQ((*sought)->claims, (*found)->claims);
+  EXPECT_EQ((*sought)->claims.text(), (*found)->claims.text());
   EXPECT_EQ((*sought)->created_at, (*found)->created_at);
   EXPECT_LE((*sought)->idle_left, (*found)->idle_left) << "never more than the store's own clock leaves";
   EXPECT_GT((*sought)->idle_left, (*found)->idle_left - 1min);

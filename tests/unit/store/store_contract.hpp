@@ -182,7 +182,7 @@ class StoreWorker {
 
   [[nodiscard]] bool hears_changes() {
     bool hears = false;
-    thread_.run([&] { hears = store_->hears_changes(); });
+    thread_.run([&] { hears = store_->hears_changes(std::chrono::steady_clock::now()); });
     return hears;
   }
   // Waits until all that was posted to the worker has run.

@@ -19,7 +19,7 @@ TEST_P(StoreContract, FindsASessionAsItWasCreated) {
     const Session& it = **found;
     EXPECT_EQ(it.key, key_of("a"));
     EXPECT_EQ(it.subject, "alice");
-    EXPECT_EQ(it.claims, session.claims);
+    EXPECT_EQ(it.claims.json(), session.claims);
     EXPECT_EQ(it.created_at, it.last_seen_at);
     EXPECT_LT(kind_->clock().wall_now() - it.created_at, minutes(1));
     EXPECT_LT(it.created_at - kind_->clock().wall_now(), minutes(1));
