@@ -21,7 +21,7 @@ build=(
   "libyaml-cpp-dev: configuration files"
   "libfmt-dev: formatting"
   "libcli11-dev: the command line"
-  "libmimalloc-dev: the allocator"
+  "libgoogle-perftools-dev: the allocator, tcmalloc"
   "libhiredis-dev: the codec of the Redis protocol"
   "libsqlite3-dev: the embedded store's file"
   "prometheus-cpp-dev: the metrics' text form"

@@ -6,10 +6,12 @@
 #include <iterator>
 #include <limits>
 #include <new>
+#include <stdexcept>
 #include <tuple>
 
 #include <fmt/format.h>
 #include <simdjson.h>
+#include <boost/container/small_vector.hpp>
 
 #include "base/text.hpp"
 
@@ -101,9 +103,28 @@ class JsonConversion {
     }
     return fail(Fault::malformed, "a value of an unknown kind");
   }
+  // As Json::parse_members() of a document whose outermost value is `root`.
+  [[nodiscard]] bool members(dom::element root, std::span<const std::string_view> names, std::span<Json> values, std::uint32_t& present) {
+    if (!root.is_object()) return fail(Fault::malformed, "not an object");
+    return count() && nested([&] {
+             return each_member(root.get_object().value_unsafe(), [&](const dom::key_value_pair& member) {
+               const auto name =
+                   std::find_if(names.begin(), names.end(), [&](std::string_view each) { return same_name(each, member.key); });
+               if (name == names.end()) return check(member.value);
+               const auto at = static_cast<std::size_t>(name - names.begin());
+               if ((present >> at & 1U) != 0) return check(member.value);  // a name that stands twice is found out with the last
+               present |= 1U << at;
+               return convert(member.value, values[at]);
+             });
+           });
+  }
   [[nodiscard]] Error& error() noexcept { return error_; }
+  // So far.
+  [[nodiscard]] std::size_t values() const noexcept { return values_; }
 
  private:
+  static constexpr std::size_t kPairwiseMax = 16;
+
   template <class Kind, class From>
   static bool put(Json& out, From value) {
     out.value_.emplace<Kind>(value);
@@ -131,32 +152,52 @@ class JsonConversion {
   [[nodiscard]] bool object(dom::object source, Json& out) {
     auto& members = out.value_.emplace<JsonObject>();
     members.reserve(room(source.size()));
-    for (const dom::key_value_pair member : source) {
-      if (!count()) return false;
+    return each_member(source, [&](const dom::key_value_pair& member) {
       JsonMember& made = members.emplace_back(std::piecewise_construct, std::forward_as_tuple(member.key), std::tuple<>());
-      if (!convert(member.value, made.second)) return false;
-    }
-    const std::string* twice = duplicate(members);
-    return twice == nullptr || fail(Fault::malformed, "duplicate member: " + shortened(*twice));
+      return convert(member.value, made.second);
+    });
   }
 
-  // A name that stands twice; nullptr when there is none.
-  static const std::string* duplicate(const JsonObject& object) {
-    constexpr std::size_t kPairwiseMax = 16;
-    if (object.size() <= kPairwiseMax) {
-      for (std::size_t i = 1; i < object.size(); ++i) {
+  // What convert() finds fault with, and no value.
+  [[nodiscard]] bool check(dom::element element) {
+    if (!count()) return false;
+    if (element.is_object()) {
+      return nested([&] {
+        return each_member(element.get_object().value_unsafe(), [&](const dom::key_value_pair& member) { return check(member.value); });
+      });
+    }
+    if (!element.is_array()) return true;
+    return nested([&] {
+      const dom::array elements = element.get_array().value_unsafe();
+      return std::all_of(elements.begin(), elements.end(), [&](dom::element each) { return check(each); });
+    });
+  }
+
+  // `take(member)` says whether it went well. The names differ.
+  template <class Take>
+  [[nodiscard]] bool each_member(dom::object source, Take take) {
+    boost::container::small_vector<std::string_view, kPairwiseMax> names;
+    for (const dom::key_value_pair member : source) {
+      if (!count() || !take(member)) return false;
+      names.push_back(member.key);
+    }
+    const std::optional<std::string_view> twice = duplicate(names);
+    return !twice || fail(Fault::malformed, "duplicate member: " + shortened(*twice));
+  }
+
+  // One that stands twice; changes their order.
+  static std::optional<std::string_view> duplicate(std::span<std::string_view> names) {
+    if (names.size() <= kPairwiseMax) {
+      for (std::size_t i = 1; i < names.size(); ++i) {
         for (std::size_t j = 0; j < i; ++j) {
-          if (same_name(object[i].first, object[j].first)) return &object[i].first;
+          if (same_name(names[i], names[j])) return names[i];
         }
       }
-      return nullptr;
+      return std::nullopt;
     }
-    std::vector<const std::string*> names;
-    names.reserve(object.size());
-    for (const JsonMember& member : object) names.push_back(&member.first);
-    std::sort(names.begin(), names.end(), [](const std::string* a, const std::string* b) { return *a < *b; });
-    const auto twice = std::adjacent_find(names.begin(), names.end(), [](const std::string* a, const std::string* b) { return *a == *b; });
-    return twice == names.end() ? nullptr : *twice;
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    return twice == names.end() ? std::nullopt : std::optional(*twice);
   }
 
   [[nodiscard]] bool count() {
@@ -177,7 +218,8 @@ class JsonConversion {
 
 namespace {
 
-Result<Json> parse_with(dom::parser& parser, std::string_view text, const JsonLimits& limits) {
+// simdjson's document of a text, which stands in `parser` until it reads another.
+Result<dom::element> read_with(dom::parser& parser, std::string_view text) {
   // Copies the text behind its own padding, which simdjson reads past the end into.
   constexpr bool kCopyAndPad = true;
   dom::element root;
@@ -186,10 +228,27 @@ Result<Json> parse_with(dom::parser& parser, std::string_view text, const JsonLi
     const bool is_limit = error == simdjson::DEPTH_ERROR || error == simdjson::CAPACITY;
     return make_error(is_limit ? Fault::too_large : Fault::malformed, simdjson::error_message(error));
   }
-  Json document;
-  JsonConversion conversion(limits);
-  if (!conversion.convert(root, document)) return std::move(conversion.error());
-  return document;
+  return root;
+}
+
+// use(root) of the text's document, which ends with the call.
+template <class Use>
+auto read_text(std::string_view text, const JsonLimits& limits, Use use) -> decltype(use(dom::element())) {
+  if (text.size() > limits.bytes_max) return make_error(Fault::too_large, "more than " + std::to_string(limits.bytes_max) + " bytes");
+  if (text.empty()) return make_error(Fault::malformed, "empty");  // simdjson would copy from its null pointer
+  if (text.starts_with("\xEF\xBB\xBF")) return make_error(Fault::malformed, "begins with a byte order mark");
+  if (!SurrogateScan(text).is_well_formed()) return make_error(Fault::malformed, "an unpaired surrogate in an escape");
+  const auto read = [&](dom::parser& parser) -> decltype(use(dom::element())) {
+    Result<dom::element> root = read_with(parser, text);
+    if (!root) return std::move(root.error());
+    return use(*root);
+  };
+  if (text.size() > kReusedParserBytesMax) {
+    dom::parser parser;
+    return read(parser);
+  }
+  thread_local dom::parser parser;
+  return read(parser);
 }
 
 // A number whatever it was written as: integers in one of two ranges, the rest as double.
@@ -287,16 +346,30 @@ std::optional<std::size_t> array_index(std::string_view step) noexcept {
 }  // namespace
 
 Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
-  if (text.size() > limits.bytes_max) return make_error(Fault::too_large, "more than " + std::to_string(limits.bytes_max) + " bytes");
-  if (text.empty()) return make_error(Fault::malformed, "empty");  // simdjson would copy from its null pointer
-  if (text.starts_with("\xEF\xBB\xBF")) return make_error(Fault::malformed, "begins with a byte order mark");
-  if (!SurrogateScan(text).is_well_formed()) return make_error(Fault::malformed, "an unpaired surrogate in an escape");
-  if (text.size() > kReusedParserBytesMax) {
-    dom::parser parser;
-    return parse_with(parser, text, limits);
-  }
-  thread_local dom::parser parser;
-  return parse_with(parser, text, limits);
+  return read_text(text, limits, [&](dom::element root) -> Result<Json> {
+    Json document;
+    JsonConversion conversion(limits);
+    if (!conversion.convert(root, document)) return std::move(conversion.error());
+    return document;
+  });
+}
+
+Json Json::parse_again(std::string_view text) {
+  constexpr JsonLimits kNone{.bytes_max = SIZE_MAX, .depth_max = SIZE_MAX, .values_max = SIZE_MAX};
+  Result<Json> read = parse(text, kNone);
+  if (!read) throw std::logic_error("a document that was accepted before is none: " + read.error().detail);
+  return std::move(*read);
+}
+
+Result<Json::Members> Json::parse_members(std::string_view text, std::span<const std::string_view> names, std::span<Json> values,
+                                          const JsonLimits& limits) {
+  return read_text(text, limits, [&](dom::element root) -> Result<Members> {
+    Members members;
+    JsonConversion conversion(limits);
+    if (!conversion.members(root, names, values, members.present)) return std::move(conversion.error());
+    members.values = conversion.values();
+    return members;
+  });
 }
 
 bool Json::is_number() const noexcept { return as_number(value_).has_value(); }

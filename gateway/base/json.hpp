@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +38,16 @@ class Json {
 
   // Fault::malformed or too_large; `detail` says where. The document may be any value, as RFC 8259 allows.
   [[nodiscard]] static Result<Json> parse(std::string_view text, const JsonLimits& limits = {});
+  // Of a text that was accepted before, within whatever limits.
+  [[nodiscard]] static Json parse_again(std::string_view text);
+  // Of an object of which few members are asked for: `values[i]`, null before, becomes the one called `names[i]`; the rest is checked as
+  // strictly as parse() does and not kept. Fault::malformed, too: it is no object. At most 32 names.
+  struct Members {
+    std::uint32_t present = 0;  // bit i: names[i] is there, be it null
+    std::size_t values = 0;     // in the whole object, as JsonLimits counts them
+  };
+  [[nodiscard]] static Result<Members> parse_members(std::string_view text, std::span<const std::string_view> names, std::span<Json> values,
+                                                     const JsonLimits& limits = {});
 
   [[nodiscard]] bool is_null() const noexcept { return std::holds_alternative<std::nullptr_t>(value_); }
   // nullptr when the value is of another kind. Pointers are valid while *this lives unchanged.
