@@ -91,6 +91,7 @@ TEST(SessionRecord, G05_NeverGivesAPartOfAnIdentity) {
       {"with a member more", record(R"("v":1)", R"("v":1,"admin":true)")},
       {"with a member more behind its claims", record(R"("roles":["admin"]}})", R"("roles":["admin"]},"admin":true})")},
       {"with a member again behind its claims", record(R"("roles":["admin"]}})", R"("roles":["admin"]},"seen":1699999999000})")},
+      {"with another bracket at its end", record("}}", "}]")},
       {"with more than the record", record(R"("roles":["admin"]}})", R"("roles":["admin"]}},{})")},
       {"with a zero before its time", record("1699999990000", "01699999990000")},
       {"with a time in words", record("1700000100000", R"("1700000100000")")},
