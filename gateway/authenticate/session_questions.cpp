@@ -203,7 +203,8 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading&&
   session.epoch = replaces_older && !is_true ? older->epoch : hearing.epoch();
   const CachedSession* const kept = is_true || replaces_older ? cache.insert(flight.cookie, std::move(session)) : nullptr;
   if (revoked) return Refused{RefusalReason::revoked, "session"};
-  return kept != nullptr ? kept->identity : std::move(session.identity);
+  if (kept != nullptr) return kept->identity;
+  return std::move(session.identity);
 }
 
 void SessionAuthenticator::Impl::mark_changed(SessionKind kind, const store::Digest& key) {

@@ -32,8 +32,8 @@ void Events::run_woken(const Executor& executor) {
   try {
     while (begun < running_.size()) running_[begun++]();
   } catch (...) {  // it is its own; the others have not been there yet
-    for (; begun < running_.size(); ++begun) post(executor, running_[begun]);
-    running_.clear();
+    std::vector<Waiter> rest = std::exchange(running_, {});
+    for (; begun < rest.size(); ++begun) post(executor, rest[begun]);
     throw;
   }
   running_.clear();

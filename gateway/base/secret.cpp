@@ -127,15 +127,17 @@ HmacKey::HmacKey(const Secret& key) {
   constexpr unsigned char kInnerPad = 0x36;
   constexpr unsigned char kOuterPad = 0x5C;
   std::array<unsigned char, kBlockBytes> block{};
+  states_ = std::make_unique<States>();  // first: whatever throws leaves no key behind
   const std::span<const unsigned char> secret = key.reveal();
   if (secret.size() > block.size()) {
-    Sha256 digest = Sha256State().take(secret).digest();
+    Sha256State long_key;
+    Sha256 digest = long_key.take(secret).digest();
     std::ranges::copy(digest, block.begin());
     OPENSSL_cleanse(digest.data(), digest.size());
+    long_key.wipe();
   } else {
     std::ranges::copy(secret, block.begin());
   }
-  states_ = std::make_unique<States>();
   for (unsigned char& byte : block) byte ^= kInnerPad;
   states_->inner.take(block);
   for (unsigned char& byte : block) byte ^= kInnerPad ^ kOuterPad;

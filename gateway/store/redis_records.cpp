@@ -100,7 +100,7 @@ std::optional<WrittenRecord> read_written_record(const std::string_view record, 
 // nullopt: it is over.
 Result<std::optional<Session>> session_about(std::string&& subject, Result<SessionClaims>&& claims, const Digest& key,
                                              const SessionTimes& times, std::int64_t now) {
-  if (!claims) return malformed("a session record whose claims are no object");
+  if (!claims) return malformed("a session record whose claims cannot be read: " + claims.error().detail);
   if (times.idle > times.ends || times.seen < times.created) return malformed("a session record with impossible times");
   if (subject.empty()) return malformed("a session record without a subject");
   if (times.idle <= now) return std::optional<Session>();
@@ -153,7 +153,8 @@ Result<std::optional<Session>> parse_session_record(std::string text, const Dige
   if (!times) return times.error();
   const std::string* const subject = document->find("subject")->string();
   if (subject == nullptr) return malformed("a session record without a subject");
-  return session_about(std::string(*subject), SessionClaims::parse(document->find("claims")->dump(), kLimits), key, *times, now);
+  constexpr JsonLimits kHoweverLong{.bytes_max = SIZE_MAX};  // the record was not; 1e5 is longer when it is written anew
+  return session_about(std::string(*subject), SessionClaims::parse(document->find("claims")->dump(), kHoweverLong), key, *times, now);
 }
 
 Result<Family> parse_family_fields(std::span<const RedisReply> fields, const Digest& key, std::int64_t now) {

@@ -55,6 +55,19 @@ TEST(SessionRecord, IsReadAlikeHoweverItIsWritten) {
   }
 }
 
+TEST(SessionRecord, IsBoundedAsItStandsNotAsItWouldBeWrittenAnew) {
+  std::string numbers = "1e5";
+  for (int i = 1; i < 10'000; ++i) numbers += ",1e5";
+  const std::string claims = R"({"roles":["admin"],"n":[)" + numbers + "]}";
+  for (const std::string_view beginning : {R"({"v":1,)", R"({"v": 1,)"}) {  // as our scripts write it, and as any document
+    std::string text = record(R"({"roles":["admin"]})", claims);
+    text.replace(0, std::string_view(R"({"v":1,)").size(), beginning);
+    const auto session = parse_session_record(text, kKey, kNowMilliseconds);
+    ASSERT_TRUE(session && session->has_value()) << beginning;
+    EXPECT_EQ((*session)->claims.json().find("n")->array()->size(), 10'000U);
+  }
+}
+
 TEST(SessionRecord, G07_IsOverAtItsIdleEnd) {
   EXPECT_TRUE(parse_session_record(record(), kKey, 1700000001499)->has_value());
   EXPECT_FALSE(parse_session_record(record(), kKey, 1700000001500)->has_value());
