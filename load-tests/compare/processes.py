@@ -1,4 +1,5 @@
-"""Processes that we started: pinned, waited for, measured and ended by their pid."""
+"""Processes that we started: pinned, waited for, measured and ended by their pid. And the cores they run on."""
+import contextlib
 import os
 import pathlib
 import resource
@@ -24,6 +25,22 @@ def allow_many_files() -> None:
             return
         except (ValueError, OSError):
             pass
+
+
+@contextlib.contextmanager
+def wakeful_cores():
+    """Cores that have nothing to do wait without sleep, where the kernel lets us ask for it (root; docs.kernel.org: PM QoS interface). Yields
+    whether it does. In a virtual machine it is the host that wakes a core which sleeps, and it takes as long as it likes."""
+    try:
+        request = os.open("/dev/cpu_dma_latency", os.O_WRONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        os.write(request, (0).to_bytes(4, sys.byteorder))  # holds for as long as it is open
+        yield True
+    finally:
+        os.close(request)
 
 
 class Process:

@@ -28,7 +28,8 @@ def _remark(target: Target) -> str:
         remarks.append(f"{last['store_commands_per_request']:.2f} store commands each")
     if "p50_ms" in last:
         failed = sum(sample["requests"] - sample["answered"] for sample in target.samples)
-        remarks.append(f"{failed} failed of {sum(sample['requests'] for sample in target.samples)}, median {last['p50_ms']:.3f} ms")
+        remarks.append(f"{failed} failed of {sum(sample['requests'] for sample in target.samples)}, median {last['p50_ms']:.3f} ms"
+                       + ("" if last["wakeful"] else ", cores sleep in between"))
     if "resident_kib" in last:
         remarks.append(f"{last['resident_kib'] / 1024:.0f} MiB in all")
     return ", ".join(remarks)
