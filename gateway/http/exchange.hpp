@@ -74,7 +74,7 @@ class Exchange {
   [[nodiscard]] virtual Task<BodyPiece> read_body() = 0;
   // As read_body(), but an empty `more` when nothing came for that long: for who must listen to another side as well.
   [[nodiscard]] virtual Task<BodyPiece> read_body_within(std::chrono::milliseconds /*patience*/) { return read_body(); }
-  // What is already here of the body, without waiting and without sending a 100; an empty `more` when nothing is.
+  // What can be had of the body without waiting and without sending a 100; an empty `more` when nothing can.
   [[nodiscard]] virtual BodyPiece buffered_body() = 0;
 
   // Asks, before start(), that read_body() may go on after it, for an upstream that answers while it reads. Only one of read_body() and

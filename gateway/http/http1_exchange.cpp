@@ -41,6 +41,7 @@ void Http1Exchange::begin(std::string_view after_head) {
   output_.clear();
   output_kind_ = Output::discard;
   bytes_out_ = 0;
+  reads_ahead_ = 0;
   started_ = finished_ = aborted_ = keeps_reading_ = switched_ = false;
   closing_ = !head_.keep_alive;
 }
@@ -81,7 +82,32 @@ BodyPiece Http1Exchange::step_body() {
   return {body_state_, {}};
 }
 
-BodyPiece Http1Exchange::buffered_body() { return step_body(); }
+BodyPiece Http1Exchange::buffered_body() {
+  const BodyPiece piece = step_body();
+  // Who waits for a 100 has sent nothing yet.
+  if (piece.state != BodyState::more || !piece.bytes.empty() || continue_pending_ || reads_ahead_ == kReadsAheadMax) return piece;
+  ++reads_ahead_;
+  const transport::IoResult read = stream_.try_read(body_room());
+  if (read.status == transport::IoStatus::would_block || read.status == transport::IoStatus::timed_out) return piece;
+  take_body_bytes(read);
+  return step_body();
+}
+
+std::span<char> Http1Exchange::body_room() {
+  body_input_.clear();
+  return body_input_.prepare(kBodyReadBytes);
+}
+
+void Http1Exchange::take_body_bytes(const transport::IoResult& read) {
+  if (!read.ok()) {
+    body_state_ = read.status == transport::IoStatus::timed_out ? BodyState::timed_out : BodyState::gone;
+    return;
+  }
+  continue_pending_ = false;
+  body_input_.commit(read.bytes);
+  unread_ = body_input_.view();
+  unread_is_input_ = false;
+}
 
 Task<BodyPiece> Http1Exchange::read_body_until(MonotonicTime give_up) {
   for (;;) {
@@ -96,20 +122,13 @@ Task<BodyPiece> Http1Exchange::read_body_until(MonotonicTime give_up) {
         continue;
       }
     }
-    body_input_.clear();
-    const std::span<char> room = body_input_.prepare(kBodyReadBytes);
+    const std::span<char> room = body_room();
+    reads_ahead_ = 0;
     stream_.expire_at(std::min(body_deadline_, give_up));
     const transport::IoResult read = co_await stream_.read_some(room);
     stream_.never_expire();
     if (read.status == transport::IoStatus::timed_out && give_up < body_deadline_) co_return BodyPiece{BodyState::more, {}};
-    if (!read.ok()) {
-      body_state_ = read.status == transport::IoStatus::timed_out ? BodyState::timed_out : BodyState::gone;
-      continue;
-    }
-    continue_pending_ = false;
-    body_input_.commit(read.bytes);
-    unread_ = body_input_.view();
-    unread_is_input_ = false;
+    take_body_bytes(read);
   }
 }
 

@@ -73,11 +73,14 @@ class Http1Exchange final : public Exchange {
   static constexpr std::size_t kCoalesceBytes = 16 * 1024;    // smaller pieces wait for each other: one TLS record, one system call
   static constexpr std::size_t kWritePieceBytes = 64 * 1024;  // what the write timeout is for
   static constexpr std::size_t kBodyReadBytes = 16 * 1024;
+  static constexpr unsigned kReadsAheadMax = 4;  // a client may fill each with a byte
 
   enum class Output : unsigned char { discard, sized, chunked, until_close };
 
   // Takes decoder steps on what is here; an empty `more` when input is needed.
   [[nodiscard]] BodyPiece step_body();
+  [[nodiscard]] std::span<char> body_room();
+  void take_body_bytes(const transport::IoResult& read);
   // An empty `more` when nothing came until `give_up`.
   [[nodiscard]] Task<BodyPiece> read_body_until(MonotonicTime give_up);
   void drop_buffered_body();
@@ -104,6 +107,7 @@ class Http1Exchange final : public Exchange {
   std::string_view unread_;      // of after_head, or of body_input_
   bool unread_is_input_ = true;  // unread_ lies in the connection's input buffer
   ByteBuffer body_input_;
+  unsigned reads_ahead_ = 0;  // by buffered_body() since the body was waited for
   BodyState body_state_ = BodyState::more;
   MonotonicTime body_deadline_{};
   MonotonicTime started_at_{};

@@ -99,15 +99,21 @@ redisReplyObjectFunctions kFunctions{create_string, create_array, create_integer
 }  // namespace
 
 void append_command(ByteBuffer& out, std::span<const std::string_view> words) {
-  out.append('*');
-  out.append_decimal(words.size());
-  for (const std::string_view word : words) {
-    out.append("\r\n$");
-    out.append_decimal(word.size());
+  const std::size_t before = out.size();
+  try {
+    out.append('*');
+    out.append_decimal(words.size());
+    for (const std::string_view word : words) {
+      out.append("\r\n$");
+      out.append_decimal(word.size());
+      out.append("\r\n");
+      out.append(word);
+    }
     out.append("\r\n");
-    out.append(word);
+  } catch (...) {
+    out.truncate(before);
+    throw;
   }
-  out.append("\r\n");
 }
 
 void RedisFrameScanner::begin_again() {

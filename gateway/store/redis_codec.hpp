@@ -19,7 +19,7 @@ struct redisReader;
 
 namespace sallyport::store {
 
-// Appends one command; its words may hold any bytes.
+// Appends one command; its words may hold any bytes. std::bad_alloc leaves `out` as it was.
 void append_command(ByteBuffer& out, std::span<const std::string_view> words);
 inline void append_command(ByteBuffer& out, std::initializer_list<std::string_view> words) {
   append_command(out, std::span(words.begin(), words.size()));

@@ -48,9 +48,17 @@ bool RedisConnection::send(std::initializer_list<Command> commands, const std::s
   const bool has_room = places_.size() + commands.size() <= kInFlightMax && unsent_.size() < kUnsentBytesMax;
   if (!is_open() || !has_room || is_overdue(now)) return false;
   if (unsent_.empty()) work_.wake();
-  for (const Command words : commands) {
-    places_.push_back({hearer, now});
-    append_command(unsent_, words);
+  const std::size_t places = places_.size();
+  const std::size_t bytes = unsent_.size();
+  try {
+    for (const Command words : commands) {
+      append_command(unsent_, words);
+      places_.push_back({hearer, now});
+    }
+  } catch (...) {  // no memory: a command without its place, or the other way round, would give everybody the next one's reply
+    unsent_.truncate(bytes);
+    while (places_.size() > places) places_.pop_back();
+    throw;
   }
   return true;
 }

@@ -73,7 +73,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   void start(TaskGroup& tasks);
 
   // Queues a command; those of one turn of the loop go out in one write. nullptr when it cannot be taken: closed, overdue (see
-  // is_overdue), or too much is under way.
+  // is_overdue), or too much is under way. Where memory runs out it throws std::bad_alloc, and nothing is queued.
   [[nodiscard]] std::shared_ptr<PendingReply> send(std::span<const std::string_view> words);
   [[nodiscard]] std::shared_ptr<PendingReply> send(std::initializer_list<std::string_view> words) {
     return send(std::span(words.begin(), words.size()));

@@ -95,7 +95,7 @@ Progress Forwarding::gather_first_write() {
   body_left_ = exchange_.request().content_length;
   count_body(0);
   work_->output.append(request_.head());
-  const Progress gathered = append_buffered_body(Workspace::kReadBytesMax);
+  const Progress gathered = append_buffered_body(Workspace::kReadBytes);
   first_write_ = work_->output.view();
   return gathered;
 }

@@ -68,6 +68,12 @@ class ScriptedHandler final : public RequestHandler {
       co_return;
     }
     std::string body;
+    if (path == "/here") {
+      BodyPiece here = exchange.buffered_body();
+      for (; here.state == BodyState::more && !here.bytes.empty(); here = exchange.buffered_body()) body += here.bytes;
+      here_bytes = body.size();
+      here_state = here.state;
+    }
     BodyPiece piece = co_await exchange.read_body();
     while (piece.state == BodyState::more) {
       body += piece.bytes;
@@ -112,6 +118,8 @@ class ScriptedHandler final : public RequestHandler {
   std::atomic<int> refused{0};
   std::string refused_method = "not called";
   std::atomic<BodyState> last_state{BodyState::end};
+  std::atomic<std::size_t> here_bytes{0};  // of /here
+  std::atomic<BodyState> here_state{BodyState::end};
 };
 
 // A server on a free port in a thread of its own; each connection is served by serve_http1.
@@ -346,6 +354,28 @@ TEST_F(Http1SessionTest, DecodesAChunkedBodyThatComesByteByByte) {
   EXPECT_TRUE(read_answer(client).ends_with("/c:hello world"));
   client.send(get("/next"));
   EXPECT_TRUE(read_answer(client).ends_with("/next:"));
+}
+
+TEST_F(Http1SessionTest, TakesWhatHasComeOfABodyWithoutAWait) {
+  handled_in_a_turn(get("/here", "Content-Length: 10000\r\n") + std::string(10'000, 'b') + get("/after"), 2);
+  EXPECT_EQ(handler_.here_bytes, 10'000U);
+  EXPECT_EQ(handler_.here_state, BodyState::end);
+}
+
+TEST_F(Http1SessionTest, GoesOnBehindWhatHasComeOfABody) {
+  start();
+  SocketClient client(port_);
+  client.send(get("/here", "Content-Length: 10000\r\n") + std::string(6'000, 'b'));
+  while (handler_.handled == 0) std::this_thread::yield();
+  client.send(std::string(4'000, 'c') + get("/after"));
+  EXPECT_TRUE(read_answer(client).ends_with("/here:" + std::string(6'000, 'b') + std::string(4'000, 'c')));
+  EXPECT_TRUE(read_answer(client).ends_with("/after:"));
+}
+
+TEST_F(Http1SessionTest, K11_ABodyWhoseClientHasGoneIsNotComplete) {
+  handled_in_a_turn(get("/here", "Content-Length: 10000\r\n") + std::string(6'000, 'b'), 1);
+  EXPECT_EQ(handler_.here_bytes, 6'000U);
+  EXPECT_EQ(handler_.last_state, BodyState::gone);
 }
 
 TEST_F(Http1SessionTest, LeavesThePipelinedRequestBehindALateBody) {

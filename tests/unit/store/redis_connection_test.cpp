@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <limits>
+#include <new>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -293,6 +295,23 @@ TEST_F(RedisConnectionTest, N04_OfSeveralCommandsAllAreTakenOrNone) {
   EXPECT_THAT(both->texts, ElementsAre("one", "two"));
   EXPECT_THAT(refused->texts, IsEmpty());
   EXPECT_THAT(last->texts, ElementsAre("two"));
+}
+
+TEST_F(RedisConnectionTest, WhoFindsNoMemoryLeavesNoTrace) {
+  struct Hearer final : ReplyHearer {
+    void replied(Result<RedisReply>) override { ADD_FAILURE() << "it was not sent"; }
+  };
+  Server server(*this, [](const Words& words, int) { return echo(words); });
+  ASSERT_TRUE(dial(server.port()));
+  ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
+  const std::array<std::string_view, 2> fits{"ECHO", "fits"};
+  const std::string small = "nobody reads further";
+  const std::array<std::string_view, 2> beyond{"ECHO", std::string_view(small.data(), std::numeric_limits<std::size_t>::max() / 2)};
+  EXPECT_THROW((void)connection_->send({fits, beyond}, std::make_shared<Hearer>(), std::chrono::steady_clock::now()), std::bad_alloc);
+  EXPECT_EQ(connection_->in_flight(), 0U);
+  EXPECT_THROW(connection_->send_unanswered({"ECHO", beyond[1]}), std::bad_alloc);
+  EXPECT_EQ(ask({"ECHO", "mine"})->text, "mine");
+  EXPECT_EQ(ask({"ECHO", "mine, too"})->text, "mine, too");
 }
 
 TEST_F(RedisConnectionTest, N07_WhatIsNoReplyEndsTheConnection) {
