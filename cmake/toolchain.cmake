@@ -59,5 +59,6 @@ target_compile_definitions(sallyport_build INTERFACE
   BOOST_ASIO_NO_DEPRECATED
   BOOST_ASIO_SEPARATE_COMPILATION      # Asio's own code is compiled once, in gateway/base/asio.cpp
   BOOST_ASIO_DISABLE_STD_ALIGNED_ALLOC # coroutine frames come from operator new, the allocator's shortest way;
-  BOOST_ASIO_DISABLE_BOOST_ALIGN       # none of ours needs more than its alignment
+  BOOST_ASIO_DISABLE_BOOST_ALIGN       # none of ours needs more than its alignment, and
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=0 # none is kept by Asio for the next, which may be smaller and live as long as its connection
   BOOST_ASIO_DISABLE_VISIBILITY)

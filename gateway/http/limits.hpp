@@ -25,7 +25,7 @@ struct Timeouts {
   std::chrono::milliseconds header{10'000};   // from the first byte of a request to the end of its head
   std::chrono::milliseconds body{60'000};     // from the head to the last byte of the body
   std::chrono::milliseconds idle{75'000};     // between requests
-  std::chrono::milliseconds buffered{1'000};  // of `idle`: how long the connection keeps the buffers of its next request. No setting
+  std::chrono::milliseconds buffered{250};    // of `idle`: how long the connection keeps the buffers of its next request. No setting
   std::chrono::milliseconds write{30'000};    // for each piece of an answer (at most 64 KiB) to be taken by the client
 };
 
