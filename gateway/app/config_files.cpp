@@ -153,6 +153,11 @@ void check_is_closed(Problems& problems, const Node& node, const std::string& pa
   if (!exposed.empty()) problems.error(node.at, fmt::format("the file {} {}", shown(node), exposed));
 }
 
+std::string days_of(int count) {
+  if (count == 0) return "less than a day";
+  return count == 1 ? "1 day" : fmt::format("{} days", count);
+}
+
 void check_certificate(Problems& problems, const Node& certificate, const Node& key, const transport::CertificateFiles& files) {
   constexpr int kSoonDays = 30;
   const Result<transport::SslContext> context = transport::make_tls_context(transport::TlsRole::server, transport::TlsVersion::v1_2);
@@ -171,9 +176,9 @@ void check_certificate(Problems& problems, const Node& certificate, const Node& 
     return problems.error(certificate.at, fmt::format("the certificate {} has no readable end of validity", shown(certificate)));
   }
   if (days < 0 || seconds < 0) {
-    problems.error(certificate.at, fmt::format("the certificate {} expired {} days ago", shown(certificate), -days));
+    problems.error(certificate.at, fmt::format("the certificate {} expired {} ago", shown(certificate), days_of(-days)));
   } else if (days < kSoonDays) {
-    problems.warning(certificate.at, fmt::format("the certificate {} expires in {} days", shown(certificate), days));
+    problems.warning(certificate.at, fmt::format("the certificate {} expires in {}", shown(certificate), days_of(days)));
   }
   if (ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notBefore(leaf)) == 1 && (days > 0 || seconds > 0)) {
     problems.error(certificate.at, fmt::format("the certificate {} is not valid yet", shown(certificate)));

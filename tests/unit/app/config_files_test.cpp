@@ -14,6 +14,7 @@ namespace {
 using sallyport::testing::ConfigurationFolder;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -113,7 +114,7 @@ TEST_F(ConfigFiles, P09_RefusesAKeyOfAnotherCertificate) {
 
 TEST_F(ConfigFiles, P09_RefusesAnExpiredCertificateAndOneThatIsNotValidYet) {
   write_certificate(-3600, -2 * kDay);
-  EXPECT_THAT(problems(), ElementsAre(HasSubstr("7:29: the certificate 'tls/site.crt' expired")));
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("7:29: the certificate 'tls/site.crt' expired less than a day ago")));
   write_certificate(100 * kDay, kDay);
   EXPECT_THAT(problems(), ElementsAre(HasSubstr("7:29: the certificate 'tls/site.crt' is not valid yet")));
 }
@@ -122,6 +123,8 @@ TEST_F(ConfigFiles, P09_WarnsOfACertificateThatExpiresWithinThirtyDays) {
   write_certificate(29 * kDay);
   EXPECT_THAT(problems(), IsEmpty());
   EXPECT_THAT(warnings(), ElementsAre(HasSubstr("7:29: the certificate 'tls/site.crt' expires in 2")));
+  write_certificate(kDay + kDay / 2);
+  EXPECT_THAT(warnings(), ElementsAre(EndsWith("'tls/site.crt' expires in 1 day")));
   write_certificate(31 * kDay);
   EXPECT_THAT(warnings(), IsEmpty());
 }
