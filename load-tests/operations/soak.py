@@ -10,6 +10,7 @@ Exit status 1 when the process ended or was replaced, when a request of that loa
 third lie above the second third.
 """
 import argparse
+import atexit
 import os
 import random
 import signal
@@ -28,6 +29,7 @@ from support.sessions import SESSION, Accounts, keep_sessions, set_cookies, sign
 class Soak:
     def __init__(self, seen):
         self.redis, self.servers = RedisServer(), [Server(seen) for _ in range(3)]
+        atexit.register(self.redis.close)
         self.random, self.log = random.Random(1), []
 
         def change(stand, configuration: dict, policies: dict) -> None:
