@@ -84,7 +84,7 @@ Task<void> RedisChannel::listen(std::shared_ptr<RedisChannel> self) {
       if (!self->list_was_full_) self->setup_->revocations.complete();
       self->fresh_until_ = connection->heard_at() + kFreshness;
       self->audience_->begin_epoch(self->client_id_, self->fresh_until_);
-      self->tasks_.spawn(beat(self, connection));
+      self->tasks_.spawn(RedisConnection::needs(connection, beat(self, connection)));
       co_await RedisConnection::ended(connection);
       if (std::chrono::steady_clock::now() - since > kFreshness) backoff.reset();
       if (!self->stopped_) self->went_down(connection->failure().detail);

@@ -33,9 +33,18 @@ RedisConnection::RedisConnection(std::unique_ptr<transport::Stream> stream, std:
 }
 
 void RedisConnection::start(TaskGroup& tasks) {
-  tasks.spawn(read_replies(shared_from_this()));
-  tasks.spawn(write_commands(shared_from_this()));
-  tasks.spawn(watch(shared_from_this()));
+  const std::shared_ptr<RedisConnection> self = shared_from_this();
+  tasks.spawn(needs(self, read_replies(self)));
+  tasks.spawn(needs(self, write_commands(self)));
+  tasks.spawn(needs(self, watch(self)));
+}
+
+Task<void> RedisConnection::needs(std::shared_ptr<RedisConnection> connection, Task<void> task) {
+  try {
+    co_await std::move(task);
+  } catch (const std::exception& failure) {
+    connection->close(Fault::broken, std::string("redis: ") + failure.what());
+  }
 }
 
 bool RedisConnection::is_overdue() const noexcept { return is_overdue(std::chrono::steady_clock::now()); }

@@ -71,6 +71,8 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
   void start(TaskGroup& tasks);
+  // A task without which the connection is of no use: where it throws, the connection ends, and so somebody dials anew.
+  [[nodiscard]] static Task<void> needs(std::shared_ptr<RedisConnection> connection, Task<void> task);
 
   // Queues a command; those of one turn of the loop go out in one write. nullptr when it cannot be taken: closed, overdue (see
   // is_overdue), or too much is under way. Where memory runs out it throws std::bad_alloc, and nothing is queued.

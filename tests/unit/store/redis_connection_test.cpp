@@ -314,6 +314,22 @@ TEST_F(RedisConnectionTest, WhoFindsNoMemoryLeavesNoTrace) {
   EXPECT_EQ(ask({"ECHO", "mine, too"})->text, "mine, too");
 }
 
+TEST_F(RedisConnectionTest, EndsWhenItCannotGoOnReading) {
+  struct Failing final : ReplyHearer {
+    void replied(Result<RedisReply>) override { throw std::bad_alloc(); }
+  };
+  Server server(*this, [](const Words& words, int) { return echo(words); });
+  ASSERT_TRUE(dial(server.port()));
+  ASSERT_TRUE(run_until([&] { return connection_->in_flight() == 0; }));
+  const std::array<std::string_view, 2> first{"ECHO", "first"};
+  ASSERT_TRUE(connection_->send({first}, std::make_shared<Failing>(), std::chrono::steady_clock::now()));
+  const auto next = ask({"ECHO", "next"});
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error().fault, Fault::broken);
+  EXPECT_THAT(next.error().detail, HasSubstr("bad_alloc"));
+  EXPECT_FALSE(connection_->is_open());
+}
+
 TEST_F(RedisConnectionTest, N07_WhatIsNoReplyEndsTheConnection) {
   struct Row {
     const char* what;
