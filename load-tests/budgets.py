@@ -19,7 +19,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGETS = ROOT / "load-tests/budgets.yaml"
 SKIPPED = 77
-# Where the heap lies moves a stage by up to some forty: libc's memchr and memcmp take other ways for other alignments.
+# Where strings lie, which another build moves, changes a stage by up to some forty: libc's memchr and memcmp take other ways for other
+# alignments. (Where the stack lies is the same in each run: micro/budgets.cpp.)
 NOISE = 64
 HEAD = """# Instructions that each stage of a request's road may take above its floor (load-tests/micro), in the release preset with GCC 12.
 # `load-tests/budgets.py` counts and compares; what takes more than the tolerance fails. A change that is worth its cost, and one that
@@ -33,7 +34,7 @@ def read_budgets() -> tuple[float, dict[str, int]]:
     tolerance = re.search(r"^tolerance_percent: ([\d.]+)$", text, re.M)
     if tolerance is None:
         sys.exit(f"{BUDGETS}: no tolerance_percent")
-    return float(tolerance.group(1)) / 100, {name: int(count) for name, count in re.findall(r"^  ([^#:\n]+): (\d+)$", text, re.M)}
+    return float(tolerance.group(1)) / 100, {name: int(count) for name, count in re.findall(r"^  ([^#:\n]+): (-?\d+)$", text, re.M)}
 
 
 def count(runner: pathlib.Path, folder: pathlib.Path) -> dict[str, tuple[float, pathlib.Path, int]]:
@@ -92,15 +93,17 @@ def main() -> int:
                 print(f"{stage:30} {'no budget: --update' if stage in above else 'not counted any more: --update'}")
                 failed = True
                 continue
-            growth = above[stage] / budgets[stage] - 1
-            grew = growth > tolerance and above[stage] - budgets[stage] > NOISE
-            print(f"{stage:30} {counted[f'{stage}/floor'][0]:9.0f} {budgets[stage]:9} {above[stage]:9} {growth:+8.1%}"
+            growth = above[stage] - budgets[stage]
+            share = tolerance * abs(budgets[stage])  # a stage may take less than its floor, which is what OpenSSL takes as most call it
+            grew = growth > max(share, NOISE)
+            print(f"{stage:30} {counted[f'{stage}/floor'][0]:9.0f} {budgets[stage]:9} {above[stage]:9} {growth:+8}"
                   + ("  more than allowed; where it is spent:" if grew else
-                     "  cheaper: --update keeps it so" if growth < -tolerance else ""))
+                     "  as much as other places in memory may do; another change like it fails" if growth > share else
+                     "  cheaper: --update keeps it so" if growth < -share else ""))
             if grew:
                 failed = True
                 print("\n".join(busiest_functions(*counted[f"{stage}/stage"][1:])))
-        print("a stage costs more than its budget" if failed else f"every stage is within {tolerance:.0%} of its budget")
+        print("a stage costs more than its budget" if failed else f"every stage is within {tolerance:.0%} or {NOISE} instructions of its budget")
         return 1 if failed else 0
 
 

@@ -200,8 +200,9 @@ class JsonConversion {
     return twice == names.end() ? std::nullopt : std::optional(*twice);
   }
 
-  [[nodiscard]] bool count() {
-    if (++values_ <= limits_.values_max) return true;
+  [[nodiscard]] bool count() { return ++values_ <= limits_.values_max || too_many(); }
+  // What a good document never comes to, out of the way of what it does.
+  [[nodiscard, gnu::cold, gnu::noinline]] bool too_many() {
     return fail(Fault::too_large, "more than " + std::to_string(limits_.values_max) + " values");
   }
   [[nodiscard]] bool fail(Fault fault, std::string detail) {
