@@ -1,5 +1,7 @@
 #include "authenticate/claims.hpp"
 
+#include <algorithm>
+
 #include "base/text.hpp"
 
 namespace sallyport::authenticate {
@@ -34,9 +36,12 @@ std::vector<std::string> read_scopes(const Json* claim, bool& unreadable) {
   if (claim == nullptr || claim->is_null()) return {};
   if (const JsonArray* array = claim->array()) return strings_of(*array, unreadable);
   std::vector<std::string> out;
-  unreadable = claim->string() == nullptr;
+  const std::string* const scopes = claim->string();
+  unreadable = scopes == nullptr;
   if (unreadable) return out;
-  each_piece(*claim->string(), ' ', [&](std::string_view piece) {
+  constexpr std::size_t kUsual = 4;
+  out.reserve(std::min(kUsual, 1 + static_cast<std::size_t>(std::ranges::count(*scopes, ' '))));
+  each_piece(*scopes, ' ', [&](std::string_view piece) {
     if (!piece.empty()) out.emplace_back(piece);
   });
   return out;

@@ -23,21 +23,21 @@ bool SessionAuthenticator::Impl::hears(MonotonicTime now) noexcept {
   return true;
 }
 
-bool SessionAuthenticator::Impl::is_revoked(const IdentityFacts& facts) const {
+bool SessionAuthenticator::Impl::is_revoked(const IdentityFacts& facts, WallTime now) const {
   return around.revocations.revokes({.subject = facts.subject,
                                      .token_id = {},
                                      .session = facts.session,
                                      .family = {},
                                      .issued_at = facts.issued_at,
                                      .in_whole_seconds = false},
-                                    around.clock.wall_now());
+                                    now);
 }
 
-std::optional<Refused> SessionAuthenticator::Impl::check_revocations(CachedSession& session) const {
+std::optional<Refused> SessionAuthenticator::Impl::check_revocations(CachedSession& session, WallTime now) const {
   // Before anything is asked: a revocation that comes meanwhile makes the next request ask again.
   const std::uint64_t generation = around.revocations.generation();
   if (session.revocations_seen == generation) return std::nullopt;
-  if (is_revoked(session.identity->facts())) return Refused{RefusalReason::revoked, "session"};
+  if (is_revoked(session.identity->facts(), now)) return Refused{RefusalReason::revoked, "session"};
   session.revocations_seen = generation;
   return std::nullopt;
 }
@@ -56,7 +56,7 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::use(const ImplPtr& self, 
   // By the clock that the authorizer looks at; it was set. The store knows what is left.
   if (now.wall >= session->identity->facts().expires_at) return std::nullopt;
   ++self->around.metrics.session_cache_hits;
-  if (auto refused = self->check_revocations(*session)) return std::move(*refused);
+  if (auto refused = self->check_revocations(*session, now.wall)) return std::move(*refused);
   IdentityPtr identity = session->identity;
   if (session->kind == SessionKind::own && now.monotonic >= session->next_touch) {
     session->next_touch = now.monotonic + settings.touch_interval();
@@ -82,10 +82,10 @@ std::optional<AuthOutcome> SessionAuthenticator::Impl::recall(const ImplPtr& sel
 std::optional<AuthOutcome> SessionAuthenticator::Impl::use_in_outage(CachedSession* session, const SessionSettings& settings) {
   if (session == nullptr || !fits(*session, settings) || !around.revocations.is_complete()) return std::nullopt;
   const std::optional<MonotonicTime> good_until = hearing.good_until(session->epoch);
-  const MonotonicTime now = around.clock.monotonic_now();
-  if (!good_until || now - *good_until >= settings.serve_cached_for) return std::nullopt;
-  if (now >= session->end) return std::nullopt;
-  if (auto refused = check_revocations(*session)) return std::move(*refused);
+  const Moment now = this->now();
+  if (!good_until || now.monotonic - *good_until >= settings.serve_cached_for) return std::nullopt;
+  if (now.monotonic >= session->end) return std::nullopt;
+  if (auto refused = check_revocations(*session, now.wall)) return std::move(*refused);
   return AuthOutcome(session->identity);
 }
 
@@ -137,7 +137,7 @@ bool SessionAuthenticator::Impl::remembers(const IdentityPtr& identity) {
 Task<bool> SessionAuthenticator::Impl::stands(ImplPtr self, IdentityPtr identity) {
   const IdentityFacts& facts = identity->facts();
   if (facts.method != identity::AuthMethod::session) co_return true;
-  if (self->is_revoked(facts)) co_return false;
+  if (self->is_revoked(facts, self->around.clock.wall_now())) co_return false;
   if (self->store == nullptr || self->remembers(identity)) co_return true;
   if (const auto* origin = std::get_deleter<ForeignOrigin>(identity)) {
     Task<bool> asked = foreign_stands(self, *origin, facts.subject);

@@ -49,8 +49,8 @@ struct SessionAuthenticator::Impl {
 
   // One question to the store, for everybody who asks the same while it is under way.
   struct Flight final : store::SessionSeeker {
-    Flight(Executor executor, Subject whose, std::string text, SessionSettingsPtr by)
-        : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(executor) {}
+    Flight(const Event::Home& home, Subject whose, std::string text, SessionSettingsPtr by)
+        : subject(std::move(whose)), cookie(std::move(text)), settings(std::move(by)), landed(home) {}
     // Of a question that is asked in no coroutine.
     void told(Result<std::optional<store::Session>>&& found) override;
 
@@ -62,7 +62,7 @@ struct SessionAuthenticator::Impl {
     std::optional<AuthOutcome> outcome;
     Event landed;               // when the outcome is there
     std::weak_ptr<Impl> asker;  // who has it in its table
-    Moment asked{};
+    Moment asked{};             // when it began
   };
   using FlightPtr = std::shared_ptr<Flight>;
 
@@ -91,9 +91,9 @@ struct SessionAuthenticator::Impl {
 
   bool hears(MonotonicTime now) noexcept;
   [[nodiscard]] Moment now() const { return {around.clock.wall_now(), around.clock.monotonic_now()}; }
-  [[nodiscard]] bool is_revoked(const IdentityFacts& facts) const;
+  [[nodiscard]] bool is_revoked(const IdentityFacts& facts, WallTime now) const;
   // The revocations' word on a remembered session; nullopt: it is good.
-  std::optional<Refused> check_revocations(CachedSession& session) const;
+  std::optional<Refused> check_revocations(CachedSession& session, WallTime now) const;
   [[nodiscard]] static store::Digest key_of_foreign(std::string_view id) { return sha256(id); }
   [[nodiscard]] static bool fits(const CachedSession& session, const SessionSettings& settings) noexcept;
 
@@ -105,10 +105,10 @@ struct SessionAuthenticator::Impl {
   [[nodiscard]] std::optional<store::Digest> open_own(std::string_view cookie);
 
   static Task<Authentication> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
-  static FlightPtr board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie, const SessionSettingsPtr& settings);
+  static FlightPtr board(const ImplPtr& self, const Executor& executor, Subject subject, std::string cookie, const SessionSettingsPtr& settings);
   static Task<void> fly_own(ImplPtr self, FlightPtr flight);
-  // What the store said of one of our own sessions, which it was asked for at `asked`.
-  static void land_own(const ImplPtr& self, Flight& flight, const Moment& asked, Result<std::optional<store::Session>>&& found);
+  // What the store said of one of our own sessions.
+  static void land_own(const ImplPtr& self, Flight& flight, Result<std::optional<store::Session>>&& found);
   static Task<void> fly_foreign(ImplPtr self, FlightPtr flight);
   // What the store said of a session: facts, or why it is none.
   using Reading = std::variant<IdentityFacts, Refused>;
@@ -135,6 +135,7 @@ struct SessionAuthenticator::Impl {
   std::optional<Opened> last_opened;  // by these keys
   SessionCache cache;
   Hearing hearing;
+  std::optional<Event::Home> home;  // of the flights' events
   std::unordered_multimap<FlightKey, FlightPtr, FlightHash> flights;
   std::set<store::Digest> touching;
 };

@@ -65,12 +65,11 @@ class SessionCache {
   using Place = Sessions::Place;
   static constexpr Place kNone = Sessions::kNone;
 
-  [[nodiscard]] std::uint64_t hash_of(const store::Digest& key) const noexcept;
+  [[nodiscard]] static std::uint64_t hash_of(const store::Digest& key) noexcept;
   [[nodiscard]] Place place_of(SessionKind kind, const store::Digest& key) const noexcept;
   [[nodiscard]] Place place_of(std::uint64_t hash, SessionKind kind, const store::Digest& key) const noexcept;
   void remove(Place at) noexcept;
 
-  const KeyedHash hash_of_text_;
   Sessions sessions_;
   HashIndex keys_;
 };

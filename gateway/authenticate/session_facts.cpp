@@ -171,9 +171,15 @@ std::string signature_of(std::string_view id, const Secret& secret) {
 
 std::variant<IdentityFacts, Refused> facts_of(store::Session&& session, const SessionSettings& settings, WallTime now) {
   using Member = store::SessionClaims::Member;
-  if (session.subject.empty()) return Refused{RefusalReason::claim_missing, "the session's subject"};
-  if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) return Refused{RefusalReason::expired, "session"};
-  std::variant<IdentityFacts, Refused> reading;
+  std::variant<IdentityFacts, Refused> reading;  // the one thing that is returned, so that nothing is moved
+  if (session.subject.empty()) {
+    reading = Refused{RefusalReason::claim_missing, "the session's subject"};
+    return reading;
+  }
+  if (session.absolute_left.count() <= 0 || session.idle_left.count() <= 0) {
+    reading = Refused{RefusalReason::expired, "session"};
+    return reading;
+  }
   auto& facts = std::get<IdentityFacts>(reading);
   facts.subject = std::move(session.subject);
   facts.issuer = settings.issuer;

@@ -41,7 +41,7 @@ void SessionAuthenticator::Impl::Flight::told(Result<std::optional<store::Sessio
   const ImplPtr impl = asker.lock();
   if (!impl) return;  // and nobody waits
   const Landing landing(*impl, *this);
-  land_own(impl, *this, asked, std::move(found));
+  land_own(impl, *this, std::move(found));
 }
 
 Task<Authentication> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings) {
@@ -78,7 +78,7 @@ Task<Authentication> SessionAuthenticator::Impl::ask(ImplPtr self, SessionKind k
 
 // The flight that will tell, or a new one. Whoever comes after a change must not learn from a question that was asked before it; and when
 // changes are not heard nobody can say whether one came between.
-auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, Subject subject, std::string cookie,
+auto SessionAuthenticator::Impl::board(const ImplPtr& self, const Executor& executor, Subject subject, std::string cookie,
                                        const SessionSettingsPtr& settings) -> FlightPtr {
   const FlightKey key(subject.kind, subject.key);
   const Moment now = self->now();
@@ -89,7 +89,8 @@ auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, S
     return heard && flight.heard && !flight.changed && flight.settings == settings;
   });
   if (joined != end) return joined->second;
-  const auto flight = std::make_shared<Flight>(executor, std::move(subject), std::move(cookie), settings);
+  if (!self->home) self->home.emplace(executor);
+  auto flight = std::make_shared<Flight>(*self->home, std::move(subject), std::move(cookie), settings);
   flight->heard = heard;
   self->flights.emplace(key, flight);
   const bool is_own = key.first == SessionKind::own;
@@ -103,13 +104,11 @@ auto SessionAuthenticator::Impl::board(const ImplPtr& self, Executor executor, S
 
 Task<void> SessionAuthenticator::Impl::fly_own(ImplPtr self, FlightPtr flight) {
   const Landing landing(*self, *flight);
-  const Moment asked = self->now();
   auto found = co_await self->store->find_session(flight->subject.key);
-  land_own(self, *flight, asked, std::move(found));
+  land_own(self, *flight, std::move(found));
 }
 
-void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, const Moment& asked,
-                                          Result<std::optional<store::Session>>&& found) {
+void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, Result<std::optional<store::Session>>&& found) {
   self->cache.prefetch(flight.cookie, flight.subject.key);
   if (!found) {
     flight.outcome = Unavailable{found.error().detail};
@@ -119,6 +118,7 @@ void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, c
     flight.outcome = self->forget(flight, Refused{RefusalReason::unknown_session, "session"});
     return;
   }
+  const Moment& asked = flight.asked;
   const SessionSettings& settings = *flight.settings;
   store::Session& session = **found;
   if (session.key != flight.subject.key) {
@@ -141,7 +141,7 @@ void SessionAuthenticator::Impl::land_own(const ImplPtr& self, Flight& flight, c
 Task<void> SessionAuthenticator::Impl::fly_foreign(ImplPtr self, FlightPtr flight) {
   const Landing landing(*self, *flight);
   const ForeignSessions& settings = *flight->settings->foreign;
-  const Moment asked = self->now();
+  const Moment& asked = flight->asked;
   std::string prefix = settings.prefix;
   std::string id = flight->subject.foreign_id;
   auto found = co_await self->store->find_foreign_session(std::move(prefix), std::move(id));
@@ -186,7 +186,7 @@ AuthOutcome SessionAuthenticator::Impl::conclude(const Flight& flight, Reading&&
   auto& facts = std::get<IdentityFacts>(reading);
   const std::uint64_t generation = around.revocations.generation();  // before they are asked
   const bool knows_revocations = around.revocations.is_complete();
-  const bool revoked = is_revoked(facts);
+  const bool revoked = is_revoked(facts, flight.asked.wall);  // as of then: one that is about to be forgotten counts for longer
   if (!revoked && !knows_revocations) return Unavailable{"what was revoked is not known yet"};
   const bool is_true = flight.heard && !flight.changed && hears(around.clock.monotonic_now());
   const CachedSession* older = cache.peek(flight.subject.kind, flight.subject.key);

@@ -54,6 +54,7 @@ std::span<char> ByteBuffer::prepare(std::size_t bytes) {
 
 void ByteBuffer::append_decimal(std::uint64_t number) {
   constexpr std::size_t kDigitsMax = 20;
+  if (number < 10) return append(static_cast<char>('0' + number));
   const std::span<char> out = prepare(kDigitsMax);
   commit(static_cast<std::size_t>(std::to_chars(out.data(), out.data() + out.size(), number).ptr - out.data()));
 }

@@ -39,7 +39,7 @@ void Events::run_woken(const Executor& executor) {
   running_.clear();
 }
 
-Event::Event(const Executor& executor) : executor_(executor), events_(boost::asio::use_service<Events>(executor.context())) {}
+Event::Home::Home(const Executor& executor) : executor_(executor), events_(&boost::asio::use_service<Events>(executor.context())) {}
 
 Event::~Event() { unlink(); }
 
@@ -56,21 +56,21 @@ void Event::wake() {
   const std::unique_ptr<Waiting, void (*)(Waiting*)> emptied(&waiting_, [](Waiting* waiting) { waiting->clear(); });
   for (Place& place : waiting_) {
     if (place.slot.is_connected()) place.slot.clear();
-    events_.post(executor_, place.waiter);
+    home_.events_->post(home_.executor_, place.waiter);
   }
 }
 
 void Event::link() noexcept {
   if (std::exchange(is_linked_, true)) return;
   previous_ = nullptr;
-  next_ = events_.first_;
+  next_ = home_.events_->first_;
   if (next_ != nullptr) next_->previous_ = this;
-  events_.first_ = this;
+  home_.events_->first_ = this;
 }
 
 void Event::unlink() noexcept {
   if (!std::exchange(is_linked_, false)) return;
-  (previous_ != nullptr ? previous_->next_ : events_.first_) = next_;
+  (previous_ != nullptr ? previous_->next_ : home_.events_->first_) = next_;
   if (next_ != nullptr) next_->previous_ = previous_;
 }
 

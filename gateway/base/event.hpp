@@ -38,7 +38,18 @@ class Events final : public boost::asio::execution_context::service {
 // Belongs to the thread of its executor.
 class Event {
  public:
-  explicit Event(const Executor& executor);
+  // Where events belong. Finding it takes a lock and a search, so whoever makes many of them keeps it; good while the io_context lives.
+  class Home {
+   public:
+    explicit Home(const Executor& executor);
+
+   private:
+    friend class Event;
+    Executor executor_;
+    Events* events_;
+  };
+  explicit Event(const Home& home) : home_(home) {}
+  explicit Event(const Executor& executor) : Event(Home(executor)) {}
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   // Whoever waits is destroyed, not resumed.
@@ -73,11 +84,10 @@ class Event {
   };
   void start_wait(Waiter waiter, boost::asio::cancellation_slot slot);
 
-  Executor executor_;
-  Events& events_;
+  Home home_;
   using Waiting = boost::container::small_vector<Place, 1>;  // nearly always one: he costs no allocation
   Waiting waiting_;
-  Event* previous_ = nullptr;  // in events_, while somebody waits
+  Event* previous_ = nullptr;  // in the home's list, while somebody waits
   Event* next_ = nullptr;
   bool is_linked_ = false;
   void link() noexcept;

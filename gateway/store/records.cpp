@@ -20,14 +20,15 @@ constexpr std::array<std::pair<Revocation::Kind, std::string_view>, 5> kKinds{{
 }  // namespace
 
 Result<SessionClaims> SessionClaims::parse(std::string text, const JsonLimits& limits) {
-  constexpr std::array<std::string_view, 5> kNames{"roles", "scope", "auth_time", "sub", "iss"};  // first the Members
-  std::array<Json, kNames.size()> values;
-  const Result<Json::Members> members = Json::parse_members(text, kNames, values, limits);
-  if (!members) return members.error();
-  Result<SessionClaims> claims{SessionClaims()};
-  std::move(values.begin(), values.begin() + claims->read_.size(), claims->read_.begin());
+  static constexpr std::array<std::string_view, 5> kNames{"roles", "scope", "auth_time", "sub", "iss"};  // first the Members
+  Result<SessionClaims> claims(boost::system::in_place_value);
+  const Result<Json::Members> members = Json::parse_members(text, kNames, claims->read_, limits);
+  if (!members) {
+    claims = members.error();
+    return claims;
+  }
   claims->values_ = members->values;
-  claims->names_owner_ = members->present >> claims->read_.size() != 0;
+  claims->names_owner_ = members->present >> (Member::auth_time + 1) != 0;
   claims->text_ = std::move(text);
   return claims;
 }

@@ -71,7 +71,7 @@ class SessionClaims {
 
  private:
   std::string text_;
-  std::array<Json, 3> read_;  // by Member
+  std::array<Json, 5> read_;  // by Member, then `sub` and `iss`
   std::size_t values_ = 0;
   bool names_owner_ = false;
 };

@@ -2,23 +2,23 @@
 
 #include <hiredis/read.h>
 
-#include <charconv>
 #include <limits>
 #include <new>
 #include <utility>
+
+#include "base/text.hpp"
 
 namespace sallyport::store {
 namespace {
 
 // Digits with an optional '-', no '+', no leading zeros, no "-0", no overflow.
 std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
-  std::int64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, failure] = std::from_chars(text.data(), end, value);
-  if (failure != std::errc() || stop != end) return std::nullopt;
-  const std::string_view digits = text.front() == '-' ? text.substr(1) : text;
-  if (digits.front() == '0' && (digits.size() > 1 || digits.size() != text.size())) return std::nullopt;
-  return value;
+  const bool is_negative = text.starts_with('-');
+  const std::optional<std::uint64_t> size = parse_decimal(text.substr(is_negative ? 1 : 0));
+  if (!size || (text[is_negative ? 1 : 0] == '0' && text.size() > 1)) return std::nullopt;
+  constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
+  if (*size > (is_negative ? kMax + 1 : kMax)) return std::nullopt;
+  return static_cast<std::int64_t>(is_negative ? 0 - *size : *size);
 }
 
 // hiredis builds the tree by these. They are called from C: nothing may be thrown through it, and nullptr reads as out of memory.
@@ -99,21 +99,19 @@ redisReplyObjectFunctions kFunctions{create_string, create_array, create_integer
 }  // namespace
 
 void append_command(ByteBuffer& out, std::span<const std::string_view> words) {
-  const std::size_t before = out.size();
-  try {
-    out.append('*');
-    out.append_decimal(words.size());
-    for (const std::string_view word : words) {
-      out.append("\r\n$");
-      out.append_decimal(word.size());
-      out.append("\r\n");
-      out.append(word);
-    }
+  constexpr std::size_t kFrame = 32;  // of a word, and of the array: a type, 20 digits, two line ends
+  std::size_t room = kFrame;
+  for (const std::string_view word : words) room += kFrame + word.size();
+  (void)out.prepare(room);  // nothing below throws
+  out.append('*');
+  out.append_decimal(words.size());
+  for (const std::string_view word : words) {
+    out.append("\r\n$");
+    out.append_decimal(word.size());
     out.append("\r\n");
-  } catch (...) {
-    out.truncate(before);
-    throw;
+    out.append(word);
   }
+  out.append("\r\n");
 }
 
 void RedisFrameScanner::begin_again() {

@@ -104,7 +104,7 @@ Result<std::optional<Session>> session_about(std::string&& subject, Result<Sessi
   if (times.idle > times.ends || times.seen < times.created) return malformed("a session record with impossible times");
   if (subject.empty()) return malformed("a session record without a subject");
   if (times.idle <= now) return std::optional<Session>();
-  Result<std::optional<Session>> made{std::optional<Session>(std::in_place)};
+  Result<std::optional<Session>> made(boost::system::in_place_value, std::in_place);
   Session& session = **made;
   session.key = key;
   session.subject = std::move(subject);

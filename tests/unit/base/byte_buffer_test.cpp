@@ -64,14 +64,16 @@ TEST(ByteBuffer, KeepsViewsGoodWhileOnlyRoomIsAskedFor) {
 
 TEST(ByteBuffer, PrintsNumbers) {
   ByteBuffer buffer;
-  buffer.append_decimal(0);
-  buffer.append(' ');
+  for (const unsigned number : {0, 9, 10, 99, 100}) {
+    buffer.append_decimal(number);
+    buffer.append(' ');
+  }
   buffer.append_decimal(std::numeric_limits<std::uint64_t>::max());
   buffer.append(' ');
   buffer.append_hex(0);
   buffer.append(' ');
   buffer.append_hex(0xDEADBEEF01234567);
-  EXPECT_EQ(buffer.view(), "0 18446744073709551615 0 deadbeef01234567");
+  EXPECT_EQ(buffer.view(), "0 9 10 99 100 18446744073709551615 0 deadbeef01234567");
 }
 
 TEST(ByteBuffer, IsMovedWithItsContent) {

@@ -48,6 +48,23 @@ TEST_F(EventTest, WakesEverybodyWhoWaitsAndNobodyLater) {
   EXPECT_EQ(ended_, 2);
 }
 
+TEST_F(EventTest, ThoseOfOneHomeAreEachTheirOwn) {
+  const Event::Home home(context_.get_executor());
+  Event first(home);
+  {
+    Event second(home);
+    spawn(first);
+    spawn(second);
+    settle();
+    second.wake();
+    settle();
+    EXPECT_EQ(ended_, 1);
+  }
+  first.wake();
+  settle();
+  EXPECT_EQ(ended_, 2);
+}
+
 TEST_F(EventTest, WhoIsWokenByWhoWasWokenGoesOnAfterThat) {
   Event first(context_.get_executor());
   Event second(context_.get_executor());

@@ -109,6 +109,9 @@ TEST(RedisReplyDecoder, N07_RefusesWhatIsNoReply) {
   };
   const std::vector<Row> rows{
       {"a number that overflows", ":9223372036854775808\r\n", Fault::malformed},
+      {"a number that overflows below", ":-9223372036854775809\r\n", Fault::malformed},
+      {"two minuses", ":--1\r\n", Fault::malformed},
+      {"zeros before a number below zero", ":-01\r\n", Fault::malformed},
       {"a number of twenty digits", ":99999999999999999999\r\n", Fault::malformed},
       {"a number of a thousand digits", ":" + std::string(1000, '9') + "\r\n", Fault::too_large},
       {"a number with a plus", ":+1\r\n", Fault::malformed},
