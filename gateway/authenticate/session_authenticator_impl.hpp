@@ -105,7 +105,8 @@ struct SessionAuthenticator::Impl {
   [[nodiscard]] std::optional<store::Digest> open_own(std::string_view cookie);
 
   static Task<Authentication> ask(ImplPtr self, SessionKind kind, std::string cookie, SessionSettingsPtr settings);
-  static FlightPtr board(const ImplPtr& self, const Executor& executor, Subject subject, std::string cookie, const SessionSettingsPtr& settings);
+  static FlightPtr board(const ImplPtr& self, const Executor& executor, Subject subject, std::string cookie,
+                         const SessionSettingsPtr& settings);
   static Task<void> fly_own(ImplPtr self, FlightPtr flight);
   // What the store said of one of our own sessions.
   static void land_own(const ImplPtr& self, Flight& flight, Result<std::optional<store::Session>>&& found);
