@@ -98,8 +98,8 @@ def main() -> int:
             grew = growth > max(share, NOISE)
             print(f"{stage:30} {counted[f'{stage}/floor'][0]:9.0f} {budgets[stage]:9} {above[stage]:9} {growth:+8}"
                   + ("  more than allowed; where it is spent:" if grew else
-                     "  as much as other places in memory may do; another change like it fails" if growth > share else
-                     "  cheaper: --update keeps it so" if growth < -share else ""))
+                     "  near the limit" if growth > max(share, NOISE) / 2 else
+                     "  cheaper: --update keeps it so" if growth < -max(share, NOISE) / 2 else ""))
             if grew:
                 failed = True
                 print("\n".join(busiest_functions(*counted[f"{stage}/stage"][1:])))

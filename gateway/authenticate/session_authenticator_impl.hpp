@@ -136,7 +136,7 @@ struct SessionAuthenticator::Impl {
   std::optional<Opened> last_opened;  // by these keys
   SessionCache cache;
   Hearing hearing;
-  std::optional<Event::Home> home;  // of the flights' events
+  std::optional<Event::Home> home;  // of the flights' events: the worker's io_context, on which `around.tasks` run, too
   std::unordered_multimap<FlightKey, FlightPtr, FlightHash> flights;
   std::set<store::Digest> touching;
 };

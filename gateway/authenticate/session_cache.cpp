@@ -1,19 +1,10 @@
 #include "authenticate/session_cache.hpp"
 
-#include <cstring>
-
 #include "base/prefetch.hpp"
 
 namespace sallyport::authenticate {
 
 SessionCache::SessionCache(std::size_t entries_max, std::size_t bytes_max) : sessions_(entries_max, bytes_max) {}
-
-// A piece of a SHA-256 is as good as any hash of it, and nobody chooses the ids that these are of.
-std::uint64_t SessionCache::hash_of(const store::Digest& key) noexcept {
-  std::uint64_t piece = 0;
-  std::memcpy(&piece, key.data(), sizeof piece);
-  return piece;
-}
 
 CachedSession* SessionCache::find(SessionKind kind, std::string_view cookie) noexcept {
   const Place at = sessions_.find(cookie);
@@ -38,7 +29,7 @@ CachedSession* SessionCache::peek(SessionKind kind, const store::Digest& key) no
 }
 
 SessionCache::Place SessionCache::place_of(SessionKind kind, const store::Digest& key) const noexcept {
-  return place_of(hash_of(key), kind, key);
+  return place_of(hash_of_(key), kind, key);
 }
 
 SessionCache::Place SessionCache::place_of(std::uint64_t hash, SessionKind kind, const store::Digest& key) const noexcept {
@@ -46,7 +37,7 @@ SessionCache::Place SessionCache::place_of(std::uint64_t hash, SessionKind kind,
 }
 
 CachedSession* SessionCache::insert(std::string_view cookie, CachedSession&& session) {
-  const std::uint64_t hash = hash_of(session.key);
+  const std::uint64_t hash = hash_of_(session.key);
   if (const Place old = place_of(hash, session.kind, session.key); old != kNone) remove(old);
   keys_.make_room(sessions_.size() + 1);  // places are given out from the first on
   const Place at = sessions_.insert(cookie, std::move(session), [this](Place dropped) { keys_.unlink(dropped); });

@@ -46,7 +46,7 @@ class SessionCache {
   // Asks for the memory that the next insertion of that session reads first: there is something else to do until it comes.
   void prefetch(std::string_view cookie, const store::Digest& key) const noexcept {
     sessions_.prefetch(cookie);
-    keys_.prefetch(hash_of(key));
+    keys_.prefetch(hash_of_(key));
   }
   // Replaces what is there for that cookie, and for that session. Valid as from find(); nullptr: it is not kept, and `session` is as it
   // was.
@@ -65,11 +65,11 @@ class SessionCache {
   using Place = Sessions::Place;
   static constexpr Place kNone = Sessions::kNone;
 
-  [[nodiscard]] static std::uint64_t hash_of(const store::Digest& key) noexcept;
   [[nodiscard]] Place place_of(SessionKind kind, const store::Digest& key) const noexcept;
   [[nodiscard]] Place place_of(std::uint64_t hash, SessionKind kind, const store::Digest& key) const noexcept;
   void remove(Place at) noexcept;
 
+  const KeyedHash hash_of_;
   Sessions sessions_;
   HashIndex keys_;
 };

@@ -92,13 +92,18 @@ auto SessionAuthenticator::Impl::board(const ImplPtr& self, const Executor& exec
   if (!self->home) self->home.emplace(executor);
   auto flight = std::make_shared<Flight>(*self->home, std::move(subject), std::move(cookie), settings);
   flight->heard = heard;
-  self->flights.emplace(key, flight);
-  const bool is_own = key.first == SessionKind::own;
   flight->asker = self;
   flight->asked = now;
-  if (is_own && self->store->seek_session(key.second, flight, now.monotonic)) return flight;
-  Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
-  self->around.tasks.spawn(std::move(task));
+  self->flights.emplace(key, flight);
+  try {
+    const bool is_own = key.first == SessionKind::own;
+    if (is_own && self->store->seek_session(key.second, flight, now.monotonic)) return flight;
+    Task<void> task = is_own ? fly_own(self, flight) : fly_foreign(self, flight);
+    self->around.tasks.spawn(std::move(task));
+  } catch (...) {  // no memory: nobody will tell, and nobody may wait for it
+    const Landing landing(*self, *flight);
+    throw;
+  }
   return flight;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include "base/text.hpp"
@@ -21,6 +22,7 @@ constexpr std::array<std::pair<Revocation::Kind, std::string_view>, 5> kKinds{{
 
 Result<SessionClaims> SessionClaims::parse(std::string text, const JsonLimits& limits) {
   static constexpr std::array<std::string_view, 5> kNames{"roles", "scope", "auth_time", "sub", "iss"};  // first the Members
+  static_assert(kNames.size() == std::tuple_size_v<decltype(read_)>);
   Result<SessionClaims> claims(boost::system::in_place_value);
   const Result<Json::Members> members = Json::parse_members(text, kNames, claims->read_, limits);
   if (!members) {

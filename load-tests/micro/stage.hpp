@@ -11,7 +11,7 @@ namespace sallyport::micro {
 using Body = std::function<void()>;
 
 // `stage` and `floor` make what is run over and over; what they set up does not count. The floor is what no implementation can do without,
-// and says in `floor_is` what that is.
+// and says in `floor_is` what that is; of a signature, OpenSSL's verification as most call it, which prepared keys undercut.
 struct Stage {
   std::string name;  // letters, digits, spaces
   std::function<Body()> stage;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -110,7 +111,10 @@ class FakeStore final : public store::Store {
   }
   // Without it whoever seeks has to find.
   void take_seekers(bool takes) { takes_seekers_ = takes; }
+  // Who seeks next finds none.
+  void run_out_of_memory() { lacks_memory_ = true; }
   bool seek_session(const store::Digest& key, std::shared_ptr<store::SessionSeeker> seeker, MonotonicTime /*now*/) override {
+    if (std::exchange(lacks_memory_, false)) throw std::bad_alloc();
     if (!takes_seekers_) return false;
     boost::asio::co_spawn(released_.get_executor(), tell(find_session(key), std::move(seeker)), [](const std::exception_ptr&) {});
     return true;
@@ -309,6 +313,7 @@ class FakeStore final : public store::Store {
   bool hangs_ = false;
   bool hears_ = true;
   bool takes_seekers_ = true;
+  bool lacks_memory_ = false;
   std::size_t waiting_ = 0;
   std::function<void(std::string_view)> on_decided_;
   std::vector<store::ChangeListener*> listeners_;

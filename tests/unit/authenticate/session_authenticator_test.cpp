@@ -225,6 +225,17 @@ TEST_F(SessionAuthenticatorTest, FindsWhereNothingTakesASeeker) {
   EXPECT_EQ(judge(bob), "unavailable");
 }
 
+// Nobody may wait for a question that was never asked.
+TEST_F(SessionAuthenticatorTest, AsksAnewAfterThereWasNoMemoryToAsk) {
+  const std::string cookie = create();
+  store_.run_out_of_memory();
+  const auto broken = begin(sessions_.ask_own(cookie, settings_));
+  EXPECT_FALSE(broken->result) << "it throws";
+  const auto next = begin(sessions_.ask_own(cookie, settings_));
+  ASSERT_TRUE(next->result) << "it waits for the first";
+  EXPECT_EQ(word_of(*next->result), "alice");
+}
+
 TEST_F(SessionAuthenticatorTest, N09_OneThatGoesAwayDoesNotCancelWhatIsFoundForTheOthers) {
   store_.take_seekers(false);
   const std::string cookie = create();

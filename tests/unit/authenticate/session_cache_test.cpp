@@ -42,6 +42,23 @@ TEST(SessionCache, FindsByCookieAndByKey) {
   EXPECT_EQ(cache.size(), 2U);
 }
 
+// Where they are looked for depends on a part of the key only.
+TEST(SessionCache, TellsApartKeysThatBeginAlike) {
+  SessionCache cache(10, kPlenty);
+  CachedSession a = session_of("a");
+  CachedSession b = session_of("a", "bob");
+  b.key.back() ^= 1U;
+  const store::Digest key_of_b = b.key;
+  cache.insert("cookie-a", std::move(a));
+  cache.insert("cookie-b", std::move(b));
+  EXPECT_EQ(cache.size(), 2U);
+  ASSERT_NE(cache.find(SessionKind::own, key_of_b), nullptr);
+  EXPECT_EQ(cache.find(SessionKind::own, key_of_b)->identity->facts().subject, "bob");
+  EXPECT_EQ(cache.find(SessionKind::own, sha256("a"))->identity->facts().subject, "alice");
+  EXPECT_TRUE(cache.forget(SessionKind::own, key_of_b));
+  EXPECT_TRUE(holds(cache, "a"));
+}
+
 TEST(SessionCache, KeepsTheKindsApart) {
   SessionCache cache(10, kPlenty);
   cache.insert("cookie", session_of("a", "alice", SessionKind::foreign));

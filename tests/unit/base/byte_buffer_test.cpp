@@ -64,7 +64,7 @@ TEST(ByteBuffer, KeepsViewsGoodWhileOnlyRoomIsAskedFor) {
 
 TEST(ByteBuffer, PrintsNumbers) {
   ByteBuffer buffer;
-  for (const unsigned number : {0, 9, 10, 99, 100}) {
+  for (const unsigned number : {0U, 9U, 10U, 99U, 100U}) {
     buffer.append_decimal(number);
     buffer.append(' ');
   }
