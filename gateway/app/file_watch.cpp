@@ -1,7 +1,9 @@
 #include "app/file_watch.hpp"
 
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <sys/inotify.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -73,7 +75,9 @@ Result<std::unique_ptr<FileWatch>> FileWatch::create(boost::asio::io_context& co
 }
 
 FileWatch::FileWatch(boost::asio::io_context& context, int descriptor)
-    : inotify_(context.get_executor(), descriptor), quiet_(context.get_executor()) {}
+    : inotify_(descriptor), news_(context.get_executor()), quiet_(context.get_executor()) {}
+
+FileWatch::~FileWatch() { ::close(inotify_); }
 
 void NamesThatMatter::merge(NamesThatMatter& others) {
   names_.merge(others.names_);
@@ -102,7 +106,7 @@ bool FileWatch::watch(const std::vector<ReadPath>& paths) {
       ++known;
       continue;
     }
-    ::inotify_rm_watch(inotify_.native_handle(), known->second);
+    ::inotify_rm_watch(inotify_, known->second);
     names_.erase(known->second);
     known = descriptors_.erase(known);
   }
@@ -110,13 +114,13 @@ bool FileWatch::watch(const std::vector<ReadPath>& paths) {
   std::map<int, NamesThatMatter> names;
   for (auto& [folder, members] : wanted) {
     // Again for those that are known: the folder may be another one by now.
-    const int watch = ::inotify_add_watch(inotify_.native_handle(), folder.c_str(), kEvents);
+    const int watch = ::inotify_add_watch(inotify_, folder.c_str(), kEvents);
     if (watch < 0) {
       complete = false;
       continue;
     }
     const auto known = descriptors_.find(folder);
-    if (known != descriptors_.end() && known->second != watch) ::inotify_rm_watch(inotify_.native_handle(), known->second);
+    if (known != descriptors_.end() && known->second != watch) ::inotify_rm_watch(inotify_, known->second);
     descriptors_[folder] = watch;
     names[watch].merge(members);
   }
@@ -129,7 +133,7 @@ bool FileWatch::take_events() {
   bool concerns = false;
   alignas(inotify_event) std::array<char, 16 * 1024> buffer;
   for (;;) {
-    const ssize_t size = ::read(inotify_.native_handle(), buffer.data(), buffer.size());
+    const ssize_t size = ::read(inotify_, buffer.data(), buffer.size());
     if (size <= 0) return concerns;
     for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
       inotify_event event{};
@@ -181,7 +185,7 @@ bool FileWatch::is_being_written() {
   if (take_events()) {
     is_pending_ = true;
     boost::system::error_code ignored;
-    inotify_.cancel(ignored);  // changed() has something to tell
+    news_.cancel(ignored);  // changed() has something to tell
   }
   return awaits_writer();
 }
@@ -208,9 +212,19 @@ Task<bool> FileWatch::changed() {
       is_pending_ = false;
       co_return !stopped_;
     }
-    auto waited = co_await inotify_.async_wait(boost::asio::posix::descriptor_base::wait_read, as_result);
-    auto& [error] = waited;
-    if (error && error != boost::asio::error::operation_aborted) co_return false;
+    boost::system::error_code failed;
+    news_.assign(::fcntl(inotify_, F_DUPFD_CLOEXEC, 0), failed);
+    if (!failed) {  // or no descriptor is left: then it looks after each pause
+      auto waited = co_await news_.async_wait(boost::asio::posix::descriptor_base::wait_read, as_result);
+      static_cast<void>(waited);
+      if (stopped_) break;
+      news_.close(failed);
+    }
+    if (take_events()) is_pending_ = true;
+    if (is_pending_) continue;
+    quiet_.expires_after(kPause);
+    auto paused = co_await quiet_.async_wait(as_result);
+    static_cast<void>(paused);
   }
   co_return false;
 }
@@ -219,7 +233,7 @@ void FileWatch::stop() {
   stopped_ = true;
   quiet_.cancel();
   boost::system::error_code ignored;
-  inotify_.close(ignored);
+  news_.close(ignored);
 }
 
 }  // namespace sallyport::app

@@ -51,9 +51,14 @@ class FileWatch {
   static constexpr std::chrono::milliseconds kQuiet{250};
   static constexpr std::chrono::milliseconds kPatience{2'000};
   static constexpr std::chrono::milliseconds kWriterPatience{30'000};
+  // After news that concerns nobody: a folder in which a log is written has some for every line, and waking for each costs as much as it.
+  static constexpr std::chrono::milliseconds kPause{50};
 
   // Fault::unavailable: the system gives no inotify instance.
   [[nodiscard]] static Result<std::unique_ptr<FileWatch>> create(boost::asio::io_context& context);
+  FileWatch(const FileWatch&) = delete;
+  FileWatch& operator=(const FileWatch&) = delete;
+  ~FileWatch();
 
   // From now on these, as far as they exist; looks up anew where links lead. False: some folder cannot be watched.
   bool watch(const std::vector<ReadPath>& paths);
@@ -78,7 +83,9 @@ class FileWatch {
   void give_writers_up();
   [[nodiscard]] Task<void> settle();
 
-  boost::asio::posix::basic_stream_descriptor<Executor> inotify_;
+  const int inotify_;
+  // A duplicate while changed() waits for news: Asio's epoll wakes for each there is of a descriptor, be it waited for or not.
+  boost::asio::posix::basic_stream_descriptor<Executor> news_;
   Timer quiet_;
   std::map<std::string, int> descriptors_;  // folder -> watch
   std::map<int, NamesThatMatter> names_;    // by watch

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -136,6 +137,44 @@ TEST_F(FileWatchTest, IsSilentAboutOtherFilesOfTheFolder) {
   write(at("access.log"), "1");
   write(at(".hidden"), "1");
   EXPECT_FALSE(is_told(false));
+}
+
+// Somebody's log, for one.
+TEST_F(FileWatchTest, LooksNowAndThenAtAFolderInWhichOthersWrite) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  std::optional<bool> told;
+  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  constexpr std::size_t kLines = 200;
+  std::size_t handlers = 0;
+  for (std::size_t i = 0; i < kLines; ++i) {
+    write(at("access.log"), "a line");
+    handlers += context_.poll();
+  }
+  EXPECT_LT(handlers, kLines / 2);
+  EXPECT_FALSE(told);
+  write(at("a.yaml"), "2");
+  const auto end = steady_clock::now() + milliseconds(20'000);
+  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
+  EXPECT_EQ(told, true);
+}
+
+TEST_F(FileWatchTest, TellsWhenThereIsNoDescriptorToWaitWith) {
+  write(at("a.yaml"), "1");
+  ASSERT_TRUE(watch_->watch({at("a.yaml")}));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  std::optional<bool> told;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  context_.run_for(milliseconds(10));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(told);
+  write(at("a.yaml"), "2");
+  const auto end = steady_clock::now() + milliseconds(20'000);
+  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
+  EXPECT_EQ(told, true);
 }
 
 TEST_F(FileWatchTest, TellsOfSeveralChangesOnce) {
