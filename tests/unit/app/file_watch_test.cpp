@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 
 #include <boost/asio/co_spawn.hpp>
@@ -32,19 +33,27 @@ class FileWatchTest : public ::testing::Test {
   }
   [[nodiscard]] std::string at(const std::string& name) const { return (root_ / name).string(); }
 
-  // Whether a change is told; waits for as long as it takes when one is expected.
-  bool is_told(bool expected = true) {
-    std::optional<bool> told;
-    boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
-    const auto end = steady_clock::now() + (expected ? milliseconds(20'000) : milliseconds(400));
+  // Asks for a change; the answer will be in what it returns.
+  std::shared_ptr<std::optional<bool>> ask() {
+    auto told = std::make_shared<std::optional<bool>>();
+    boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [told](const std::exception_ptr&, bool changed) { *told = changed; });
+    return told;
+  }
+  void wait_for(const std::optional<bool>& told, milliseconds at_most = milliseconds(20'000)) {
+    const auto end = steady_clock::now() + at_most;
     if (context_.stopped()) context_.restart();
     while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
-    if (!told) {
+  }
+  // Whether a change is told; waits for as long as it takes when one is expected.
+  bool is_told(bool expected = true) {
+    const auto told = ask();
+    wait_for(*told, expected ? milliseconds(20'000) : milliseconds(400));
+    if (!*told) {
       watch_->stop();
       context_.run_for(milliseconds(50));
       return false;
     }
-    return *told;
+    return **told;
   }
 
   test::TemporaryFolder folder_;
@@ -143,8 +152,7 @@ TEST_F(FileWatchTest, IsSilentAboutOtherFilesOfTheFolder) {
 TEST_F(FileWatchTest, LooksNowAndThenAtAFolderInWhichOthersWrite) {
   write(at("a.yaml"), "1");
   ASSERT_TRUE(watch_->watch({at("a.yaml")}));
-  std::optional<bool> told;
-  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  const auto told = ask();
   constexpr std::size_t kLines = 200;
   std::size_t handlers = 0;
   for (std::size_t i = 0; i < kLines; ++i) {
@@ -152,11 +160,10 @@ TEST_F(FileWatchTest, LooksNowAndThenAtAFolderInWhichOthersWrite) {
     handlers += context_.poll();
   }
   EXPECT_LT(handlers, kLines / 2);
-  EXPECT_FALSE(told);
+  EXPECT_FALSE(*told);
   write(at("a.yaml"), "2");
-  const auto end = steady_clock::now() + milliseconds(20'000);
-  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
-  EXPECT_EQ(told, true);
+  wait_for(*told);
+  EXPECT_EQ(*told, true);
 }
 
 TEST_F(FileWatchTest, TellsWhenThereIsNoDescriptorToWaitWith) {
@@ -165,16 +172,14 @@ TEST_F(FileWatchTest, TellsWhenThereIsNoDescriptorToWaitWith) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{0, before.rlim_max};
-  std::optional<bool> told;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  const auto told = ask();
   context_.run_for(milliseconds(10));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_FALSE(told);
+  EXPECT_FALSE(*told);
   write(at("a.yaml"), "2");
-  const auto end = steady_clock::now() + milliseconds(20'000);
-  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
-  EXPECT_EQ(told, true);
+  wait_for(*told);
+  EXPECT_EQ(*told, true);
 }
 
 TEST_F(FileWatchTest, TellsOfSeveralChangesOnce) {
@@ -189,32 +194,28 @@ TEST_F(FileWatchTest, P14_WaitsForAWriterHoweverLongHePauses) {
   write(at("a.yaml"), "1");
   write(at("b.yaml"), "1");
   ASSERT_TRUE(watch_->watch({at("a.yaml"), at("b.yaml")}));
-  std::optional<bool> told;
-  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  const auto told = ask();
   write(at("a.yaml"), "2");
   std::ofstream half(at("b.yaml"), std::ios::binary);
   half << "2, of which there is more" << std::flush;
   context_.run_for(FileWatch::kPatience + 2 * FileWatch::kQuiet);
-  EXPECT_FALSE(told) << "half of it would have been read";
+  EXPECT_FALSE(*told) << "half of it would have been read";
   EXPECT_TRUE(watch_->is_being_written());
   half.close();
-  const auto end = steady_clock::now() + milliseconds(20'000);
-  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
-  EXPECT_EQ(told, true);
+  wait_for(*told);
+  EXPECT_EQ(*told, true);
   EXPECT_FALSE(watch_->is_being_written());
 }
 
 TEST_F(FileWatchTest, WhoeverAsksForWritersHidesNoChange) {
   write(at("a.yaml"), "1");
   ASSERT_TRUE(watch_->watch({at("a.yaml")}));
-  std::optional<bool> told;
-  boost::asio::co_spawn(context_.get_executor(), watch_->changed(), [&](const std::exception_ptr&, bool changed) { told = changed; });
+  const auto told = ask();
   context_.run_for(milliseconds(50));
   write(at("a.yaml"), "2");
   EXPECT_FALSE(watch_->is_being_written());
-  const auto end = steady_clock::now() + milliseconds(20'000);
-  while (!told && steady_clock::now() < end) context_.run_for(milliseconds(10));
-  EXPECT_EQ(told, true);
+  wait_for(*told);
+  EXPECT_EQ(*told, true);
 }
 
 TEST_F(FileWatchTest, FollowsTheWayOfAPath) {
